@@ -1,0 +1,24 @@
+//! The nouns of PyTI.
+//!
+//! Everything that crosses a boundary is a type of this crate: between the worker and the agent in the box,
+//! between a recording on disk and the reports made from it, between the command line and a program that reads
+//! its JSON. No input or output happens here, and nothing here decides anything.
+//!
+//! * [`plan`]: what shall be done, frozen so that it can be done again
+//! * [`event`]: what happened, one [`event::Envelope`] after another; together they are the *recording*
+//! * [`raw`]: what each task found out, its *raw data*
+//! * [`outcome`]: what was concluded: [`outcome::Status`], reasons and blame
+//! * [`effect`]: what a command in a box did: how it ended, what it cost, what it changed, whom it called
+//! * [`foreign`]: text that came from a package and is never trusted
+
+pub mod distribution;
+pub mod effect;
+pub mod event;
+pub mod foreign;
+pub mod outcome;
+pub mod plan;
+pub mod raw;
+pub mod summary;
+
+pub use distribution::{Distribution, Digest, FileKind};
+pub use foreign::Foreign;

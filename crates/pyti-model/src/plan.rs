@@ -1,0 +1,163 @@
+//! What shall be done: a plan is frozen in a file and can be done again.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::distribution::Distribution;
+use crate::effect::Limits;
+
+/// Version of the plan's form. A reader refuses a newer one.
+pub const PLAN_VERSION: u32 = 1;
+
+/// An interpreter that a job runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Interpreter {
+    /// `cpython` or `pypy`.
+    pub implementation: String,
+    /// Full version: `3.13.0`.
+    pub version: String,
+    /// Whether it runs without the global lock (PEP 703).
+    pub free_threaded: bool,
+    /// Absolute path of the real executable, no shim and no link.
+    pub executable: String,
+    /// Its `sys.base_prefix`.
+    pub prefix: String,
+    /// Platform tag: `linux_x86_64`.
+    pub platform: String,
+    /// Whether `Python.h` is there.
+    pub has_headers: bool,
+}
+
+impl Interpreter {
+    /// For people: `CPython 3.13`.
+    pub fn title(&self) -> String {
+        let name = match self.implementation.as_str() {
+            "cpython" => "CPython",
+            "pypy" => "PyPy",
+            other => other,
+        };
+        let free = if self.free_threaded { " free-threaded" } else { "" };
+        format!("{name} {}{free}", self.short())
+    }
+
+    /// Major and minor version: `3.13`, with `t` when free-threaded.
+    pub fn short(&self) -> String {
+        let mut parts = self.version.split('.');
+        let major = parts.next().unwrap_or("");
+        let minor = parts.next().unwrap_or("");
+        format!("{major}.{minor}{}", if self.free_threaded { "t" } else { "" })
+    }
+}
+
+/// How a job is shut in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Namespaces, layers, seccomp and Landlock on this kernel.
+    #[default]
+    Sandbox,
+}
+
+impl Isolation {
+    /// The word, as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+        }
+    }
+}
+
+/// Who installs the distribution.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Installer {
+    /// uv, offline.
+    #[default]
+    Uv,
+    /// pip, without an index.
+    Pip,
+}
+
+/// Everything that decides a job. The same plan gives the same work, on any machine that has the interpreter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// [`PLAN_VERSION`] of who wrote it.
+    pub version: u32,
+    /// The file under test.
+    pub target: Distribution,
+    /// The sdist of the same release, where a wheel's tests are taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub companion: Option<Distribution>,
+    /// The published wheel of the same release, which the build of an sdist is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Distribution>,
+    /// Extras asked for: `name[extra]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extras: Vec<String>,
+    /// The interpreter.
+    pub interpreter: Interpreter,
+    /// The isolation.
+    pub isolation: Isolation,
+    /// The installer.
+    #[serde(default)]
+    pub installer: Installer,
+    /// Tasks that who asked left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<String>,
+    /// Whether this job runs the tests (an sdist's job leaves them to the wheel's when there is one).
+    pub run_tests: bool,
+    /// Variables added to the environment of the package's own commands.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Limits of each command.
+    pub limits: Limits,
+    /// Pre-releases allowed everywhere.
+    #[serde(default)]
+    pub pre: bool,
+    /// Only what was uploaded before this moment (RFC 3339) is resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude_newer: Option<String>,
+    /// `PYTHONHASHSEED` of the package's own commands.
+    pub hash_seed: u32,
+    /// Locks found so far (pylock.toml, PEP 751), by purpose; a plan with locks resolves nothing again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub locks: BTreeMap<Purpose, Lock>,
+}
+
+/// What a set of requirements is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To build the sdist (PEP 518, and what the hooks of PEP 517 ask besides).
+    Build,
+    /// To import and use the distribution.
+    Runtime,
+    /// To run its tests; holds the runtime's too.
+    Test,
+}
+
+impl Purpose {
+    /// The word, as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Runtime => "runtime",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Requirements and what they were locked to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lock {
+    /// The requirement lines that were locked.
+    pub requirements: Vec<String>,
+    /// What the index gave, as pylock.toml.
+    pub index_lock: String,
+    /// What is installed in the box, as pylock.toml: paths and digests of wheels, also of those that we built.
+    pub box_lock: String,
+    /// Name of the cached environment made from it.
+    pub environment: String,
+}

@@ -1,0 +1,3 @@
+//! What people run to test, bench and package PyTI.
+
+fn main() {}
