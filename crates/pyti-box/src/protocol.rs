@@ -1,0 +1,233 @@
+//! The methods of the Raw Data API.
+//!
+//! | direction | name | what |
+//! |---|---|---|
+//! | worker → agent | `job.run` | do this job; the answer comes when all tasks have ended |
+//! | worker → agent | `job.cancel` | stop, in order |
+//! | agent → worker | `event` | raw data and everything else that happened, as it happens |
+//! | agent → worker | `view.open` | show the index with these local files beside it |
+//! | agent → worker | `provide` | fetch (and where needed build) everything in this lock |
+//! | agent → worker | `environment.commit` | keep the environment that was made |
+//! | agent → worker | `blob.put` | keep these bytes: a wheel that was built |
+//!
+//! Paths are those of the agent's own root, which both sides agree on: see the constants.
+
+use pyti_model::Digest;
+use pyti_model::event::Envelope;
+use pyti_model::foreign::Foreign;
+use pyti_model::outcome::Reason;
+use pyti_model::plan::{Plan, Purpose};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rpc::{Method, Notification};
+
+/// The PyTI program itself, for the verbs that read archives.
+pub const PROGRAM: &str = "/.pyti/pyti";
+/// The uv program.
+pub const UV: &str = "/.pyti/uv";
+/// Files of the content-addressed store: `/cache/<2 hex>/<sha256>/<file name>`.
+pub const CACHE: &str = "/cache";
+/// Environments that are ready: `/env/<key>`.
+pub const ENVIRONMENTS: &str = "/env";
+/// Where the agent leaves environments that it made: `/stage/<key>`.
+pub const STAGE: &str = "/stage";
+/// The environment of the distribution under test, in its box.
+pub const VENV: &str = "/home/dev/venv";
+/// A source tree, in its box.
+pub const SOURCE: &str = "/home/dev/src";
+
+/// Do this job.
+pub struct RunJob;
+
+impl Method for RunJob {
+    const NAME: &'static str = "job.run";
+    type Params = JobOrder;
+    type Answer = JobDone;
+}
+
+/// What the agent shall do.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct JobOrder {
+    /// What to test, and how.
+    pub plan: Plan,
+    /// The file under test, in the agent's root.
+    pub target: String,
+    /// The companion, in the agent's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub companion: Option<String>,
+    /// The published wheel to compare with, in the agent's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
+    /// Version of uv, for the records.
+    pub uv_version: String,
+    /// pip's own wheel, for `--installer pip`, in the agent's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pip_wheel: Option<String>,
+    /// End after this task and what it needs: to build a dependency, or to open a shell there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Open a shell in the layers after the last task; its terminal is the descriptor that was inherited.
+    #[serde(default)]
+    pub shell: bool,
+    /// Tasks at once.
+    pub at_once: u32,
+    /// Number of the first event, and microseconds since the recording began.
+    pub first_event: u64,
+    /// Microseconds on the clock of the recording when the order was given.
+    pub began_us: u64,
+}
+
+/// All tasks have ended.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct JobDone {
+    /// Events that were sent, so that the worker notices when some are missing.
+    pub events: u64,
+}
+
+/// Stop: running commands are ended, nothing new begins.
+pub struct CancelJob;
+
+impl Notification for CancelJob {
+    const NAME: &'static str = "job.cancel";
+    type Params = ();
+}
+
+/// Something happened.
+pub struct Happened;
+
+impl Notification for Happened {
+    const NAME: &'static str = "event";
+    type Params = Envelope;
+}
+
+/// Show the index to uv.
+pub struct OpenView;
+
+impl Method for OpenView {
+    const NAME: &'static str = "view.open";
+    type Params = ViewOrder;
+    type Answer = View;
+}
+
+/// What the view of the index shall hold besides the index.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ViewOrder {
+    /// Files that exist only here: the distribution under test, with its metadata. They replace what the index has
+    /// for that version.
+    pub offered: Vec<Offered>,
+}
+
+/// A file that exists only here.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Offered {
+    /// Project name, normalised.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Wheel file name.
+    pub filename: String,
+    /// Core metadata.
+    pub metadata: Foreign,
+    /// Its digest.
+    pub sha256: Digest,
+}
+
+/// A view of the index.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct View {
+    /// Path below the lens: `/s/…/simple/`.
+    pub path: String,
+}
+
+/// Fetch what is in a lock.
+pub struct ProvideFiles;
+
+impl Method for ProvideFiles {
+    const NAME: &'static str = "provide";
+    type Params = ProvideOrder;
+    type Answer = Provided;
+}
+
+/// What to fetch.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ProvideOrder {
+    /// What for.
+    pub purpose: Purpose,
+    /// The requirement lines that were locked.
+    pub requirements: Vec<String>,
+    /// What uv made of them over the lens: pylock.toml, with the lens's addresses.
+    pub index_lock: String,
+    /// The view it was made over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<String>,
+    /// Names whose files are not wanted, because they are installed from elsewhere: the distribution under test.
+    pub without: Vec<String>,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Provided {
+    /// What is to be installed: pylock.toml with paths and digests of wheels.
+    pub box_lock: String,
+    /// What the index gave, with addresses that mean something outside.
+    pub index_lock: String,
+    /// Name of the environment made from it.
+    pub environment: String,
+    /// Whether that environment is there already, at `/env/<key>`.
+    pub ready: bool,
+    /// Packages: name and version.
+    pub packages: Vec<(String, String)>,
+    /// Files fetched now.
+    pub fetched: u32,
+    /// Files that were in the cache.
+    pub cached: u32,
+    /// Wheels built now from sdists.
+    pub built: u32,
+    /// What the lens left out or rewrote, with why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// Why it could not be done, if it could not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Reason>,
+}
+
+/// An environment is complete at `/stage/<key>`.
+pub struct CommitEnvironment;
+
+impl Method for CommitEnvironment {
+    const NAME: &'static str = "environment.commit";
+    type Params = EnvironmentKey;
+    type Answer = ();
+}
+
+/// Name of an environment: 64 hexadecimal digits.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvironmentKey {
+    /// The digits; a digest, so that it can be no path.
+    pub key: Digest,
+}
+
+/// Keep these bytes.
+pub struct PutBlob;
+
+impl Method for PutBlob {
+    const NAME: &'static str = "blob.put";
+    type Params = BlobPart;
+    type Answer = ();
+}
+
+/// Bytes of one part of a blob, base64 on the wire when they are no text.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct BlobPart {
+    /// What it is: a file name.
+    pub name: Foreign,
+    /// Digest of the whole.
+    pub sha256: Digest,
+    /// Where this part begins.
+    pub offset: u64,
+    /// The bytes, at most 1 MiB.
+    pub bytes: Foreign,
+    /// Whether this is the last part.
+    pub last: bool,
+}
