@@ -1,0 +1,1 @@
+//! Packages named by their behaviour, and a local index that serves them.
