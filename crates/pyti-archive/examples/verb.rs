@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let program = args.next().unwrap_or_default();
     if compilers::is_wrapper_name(&program) {
-        return compilers::main(&program, args.collect());
+        return compilers::main(&program, &args.collect::<Vec<_>>());
     }
     let verb = args.next().unwrap_or_default();
     let rest = args.collect();

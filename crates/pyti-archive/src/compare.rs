@@ -170,9 +170,12 @@ fn key(name: &[u8]) -> Vec<u8> {
     name.to_vec()
 }
 
+/// Bytes of a metadata file to what is compared of it.
+type Normalise = fn(&[u8]) -> Vec<u8>;
+
 fn digest(key: &[u8], mut content: impl Read, size: u64) -> io::Result<[u8; 32]> {
     let mut sum = Sha256::new();
-    let normalise: Option<fn(&[u8]) -> Vec<u8>> = match key {
+    let normalise: Option<Normalise> = match key {
         b"*.dist-info/METADATA" => Some(metadata_without_order),
         b"*.dist-info/WHEEL" => Some(wheel_without_generator),
         _ => None,

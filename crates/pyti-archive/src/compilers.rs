@@ -108,7 +108,7 @@ fn real(name: &str, path: &OsStr) -> Option<PathBuf> {
 
 /// Runs the real tool in its place, and logs the call. The exit code is the tool's, 128 + signal for signals,
 /// 127 when there is no such tool.
-pub fn main(argv0: &OsStr, args: Vec<OsString>) -> ExitCode {
+pub fn main(argv0: &OsStr, args: &[OsString]) -> ExitCode {
     let Some(name) = tool(argv0) else {
         return crate::results::complain(
             127,
@@ -119,7 +119,7 @@ pub fn main(argv0: &OsStr, args: Vec<OsString>) -> ExitCode {
     let path = env::var_os("PATH").unwrap_or_default();
     let spawned = real(name, &path)
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-        .and_then(|program| Command::new(program).args(&args).stderr(Stdio::piped()).spawn());
+        .and_then(|program| Command::new(program).args(args).stderr(Stdio::piped()).spawn());
     let (exit, said) = match spawned {
         Ok(child) => watch(child),
         Err(error) => {

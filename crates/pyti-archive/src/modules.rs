@@ -112,14 +112,13 @@ fn stem(file: &str) -> Option<(&str, bool, Sure)> {
     match rest {
         "py" | "pyc" => Some((stem, false, Sure::Yes)),
         "so" => Some((stem, true, Sure::AskContent)),
-        tagged if tagged.ends_with(".so") => {
-            let tag = tagged.trim_end_matches(".so");
+        tagged => {
+            let tag = tagged.strip_suffix(".so")?;
             let known = tag == "abi3"
                 || tag == "abi3t"
                 || ["cpython-", "pypy", "graalpy"].iter().any(|t| tag.starts_with(t));
             known.then_some((stem, true, Sure::Yes))
         }
-        _ => None,
     }
 }
 

@@ -97,7 +97,7 @@ impl Arguments {
             .map(|argument| {
                 argument
                     .into_string()
-                    .map_err(|a| format!("argument {a:?} is not UTF-8"))
+                    .map_err(|a| format!("argument {} is not UTF-8", a.display()))
             })
             .transpose()
     }

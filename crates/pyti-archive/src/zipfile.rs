@@ -296,24 +296,10 @@ fn find_end(file: &File, length: u64) -> Result<End, String> {
         u64::from(u32_at(record, 12)),
         u64::from(u32_at(record, 16)),
     );
-    if entries == 0xffff || size == 0xffff_ffff || offset == 0xffff_ffff {
-        if let Some(locator) = at.checked_sub(20) {
-            let mut bytes = [0; 20];
-            if file.read_exact_at(&mut bytes, locator).is_ok() && bytes.starts_with(b"PK\x06\x07") {
-                let mut record = [0; 56];
-                // the record stands right before its locator, whatever the locator says: else two readers differ
-                let place = locator
-                    .checked_sub(56)
-                    .ok_or("no room for the zip64 end record")?;
-                file.read_exact_at(&mut record, place)
-                    .map_err(|e| format!("no zip64 end record: {e}"))?;
-                if !record.starts_with(b"PK\x06\x06") || u64_at(&record, 4) != 44 {
-                    return Err("no zip64 end record before its locator".into());
-                }
-                (entries, size, offset) = (u64_at(&record, 32), u64_at(&record, 40), u64_at(&record, 48));
-                at = place;
-            }
-        }
+    let full = entries == 0xffff || size == 0xffff_ffff || offset == 0xffff_ffff;
+    if let Some((place, record)) = if full { zip64_end(file, at)? } else { None } {
+        (entries, size, offset) = (u64_at(&record, 32), u64_at(&record, 40), u64_at(&record, 48));
+        at = place;
     }
     if size > DIRECTORY_BYTES {
         return Err(format!(
@@ -336,6 +322,28 @@ fn find_end(file: &File, length: u64) -> Result<End, String> {
         before,
         odd,
     })
+}
+
+/// The zip64 end record and where it stands, when there is a locator right before the end record.
+fn zip64_end(file: &File, end: u64) -> Result<Option<(u64, [u8; 56])>, String> {
+    let Some(locator) = end.checked_sub(20) else {
+        return Ok(None);
+    };
+    let mut bytes = [0; 20];
+    if file.read_exact_at(&mut bytes, locator).is_err() || !bytes.starts_with(b"PK\x06\x07") {
+        return Ok(None);
+    }
+    // the record stands right before its locator, whatever the locator says: else two readers differ
+    let place = locator
+        .checked_sub(56)
+        .ok_or("no room for the zip64 end record")?;
+    let mut record = [0; 56];
+    file.read_exact_at(&mut record, place)
+        .map_err(|e| format!("no zip64 end record: {e}"))?;
+    if !record.starts_with(b"PK\x06\x06") || u64_at(&record, 4) != 44 {
+        return Err("no zip64 end record before its locator".into());
+    }
+    Ok(Some((place, record)))
 }
 
 /// Takes one entry of the central directory.

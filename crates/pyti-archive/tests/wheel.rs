@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fmt::Write as _;
+
 use common::{ZipEntry, put, zip};
 use pyti_archive::Limits;
 use pyti_archive::compare::compare;
@@ -35,10 +37,10 @@ fn files() -> Vec<(String, Vec<u8>)> {
 }
 
 fn record(files: &mut Vec<(String, Vec<u8>)>) {
-    let mut lines: String = files
-        .iter()
-        .map(|(name, content)| format!("{name},sha256={},{}\n", sha256(content), content.len()))
-        .collect();
+    let mut lines = String::new();
+    for (name, content) in &*files {
+        writeln!(lines, "{name},sha256={},{}", sha256(content), content.len()).unwrap();
+    }
     lines.push_str("foo-1.0.dist-info/RECORD,,\n");
     files.push(("foo-1.0.dist-info/RECORD".to_owned(), lines.into()));
 }
