@@ -1,0 +1,624 @@
+//! Watches a command: its pipes, its limits, its end, and whoever outlives it.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem::take;
+use std::time::{Duration, Instant};
+
+use pyti_model::effect::{Captured, Cost, Effect, Exit, Limit, Loss, Meter as MeterKind, Survivor};
+use pyti_model::foreign::Foreign;
+
+use crate::boxes::BoxError;
+use crate::init::{self, Child, Record};
+use crate::layer::Slot;
+use crate::meter::{Meter, Sample};
+use crate::network::BoxNetwork;
+use crate::notify::Denials;
+use crate::spec::{Command, Network};
+use crate::sys;
+
+/// Bytes of output that are kept from the beginning, and from the end, of each stream.
+const HEAD: usize = 256 << 10;
+const TAIL: usize = 256 << 10;
+/// How often limits are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How long a command may take to say goodbye after SIGABRT: faulthandler prints where it was.
+const GRACE: Duration = Duration::from_secs(1);
+/// CPU seconds between two looks below which nothing is going on.
+const IDLE_CPU_S: f64 = 0.02;
+
+/// What came of a command.
+pub(crate) struct Outcome {
+    pub(crate) effect: Effect,
+    pub(crate) results: Vec<u8>,
+    pub(crate) results_dropped: u64,
+}
+
+/// Our ends of the pipes.
+pub(crate) struct Pipes {
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    results: Option<OwnedFd>,
+    status: OwnedFd,
+    go: OwnedFd,
+}
+
+/// The command's ends.
+pub(crate) struct Ends {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    pub(crate) results: Option<OwnedFd>,
+    pub(crate) status: OwnedFd,
+    pub(crate) go: OwnedFd,
+}
+
+impl Ends {
+    /// Standard input, output and error.
+    pub(crate) fn standard(&self) -> [RawFd; 3] {
+        [self.stdin.as_raw_fd(), self.stdout.as_raw_fd(), self.stderr.as_raw_fd()]
+    }
+}
+
+impl Pipes {
+    pub(crate) fn new(command: &Command) -> io::Result<(Self, Ends)> {
+        let (status, their_status) = sys::pipe()?;
+        let (their_go, go) = sys::pipe()?;
+        let (results, their_results) = if command.results {
+            let (ours, theirs) = sys::pipe()?;
+            (Some(ours), Some(theirs))
+        } else {
+            (None, None)
+        };
+        let (pipes, ends) = if let Some(terminal) = &command.terminal {
+            let ends = Ends {
+                stdin: terminal.try_clone()?,
+                stdout: terminal.try_clone()?,
+                stderr: terminal.try_clone()?,
+                results: their_results,
+                status: their_status,
+                go: their_go,
+            };
+            (Self { stdin: None, stdout: None, stderr: None, results, status, go }, ends)
+        } else {
+            let (their_stdin, stdin) = sys::pipe()?;
+            let (stdout, their_stdout) = sys::pipe()?;
+            let (stderr, their_stderr) = sys::pipe()?;
+            let ends = Ends {
+                stdin: their_stdin,
+                stdout: their_stdout,
+                stderr: their_stderr,
+                results: their_results,
+                status: their_status,
+                go: their_go,
+            };
+            (
+                Self { stdin: Some(stdin), stdout: Some(stdout), stderr: Some(stderr), results, status, go },
+                ends,
+            )
+        };
+        for fd in [&pipes.stdin, &pipes.stdout, &pipes.stderr, &pipes.results].into_iter().flatten() {
+            sys::nonblocking(fd.as_fd())?;
+        }
+        Ok((pipes, ends))
+    }
+}
+
+/// Starts the prepared child and stays with it to the end of everything it started.
+pub(crate) fn run(
+    command: &Command,
+    child: &Child,
+    pipes: Pipes,
+    ends: Ends,
+    slot: &Slot,
+    cancel: &AtomicBool,
+) -> Result<Outcome, BoxError> {
+    let began = Instant::now();
+    // SAFETY: the child only walks data that was prepared, see `init`
+    let outer = unsafe { libc::fork() };
+    if outer == 0 {
+        init::run(child);
+    }
+    if outer == -1 {
+        return Err(BoxError::Prepare("start a process", io::Error::last_os_error()));
+    }
+    drop(ends);
+    let mut watch = Watch {
+        command,
+        child,
+        outer,
+        reaped: false,
+        pipes,
+        began,
+        slot,
+        init: 0,
+        meter: None,
+        network: None,
+        denials: None,
+        kept: Vec::new(),
+        losses: Vec::new(),
+        stdout: Stream::default(),
+        stderr: Stream::default(),
+        results: Vec::new(),
+        results_dropped: 0,
+        written: 0,
+        ended: None,
+        linger_until: None,
+        survivors: Vec::new(),
+        limit: None,
+        kill_at: None,
+        peak: Sample::default(),
+        last_activity: began,
+        last_cpu: 0.0,
+        last_tick: began,
+    };
+    watch.follow(cancel)?;
+    watch.finish()
+}
+
+struct Watch<'a> {
+    command: &'a Command,
+    child: &'a Child,
+    outer: i32,
+    reaped: bool,
+    pipes: Pipes,
+    began: Instant,
+    slot: &'a Slot,
+    init: i32,
+    meter: Option<Meter>,
+    network: Option<BoxNetwork>,
+    denials: Option<Denials>,
+    kept: Vec<pyti_model::effect::Denial>,
+    losses: Vec<Loss>,
+    stdout: Stream,
+    stderr: Stream,
+    results: Vec<u8>,
+    results_dropped: u64,
+    written: usize,
+    ended: Option<i32>,
+    linger_until: Option<Instant>,
+    survivors: Vec<(i32, Vec<Foreign>)>,
+    limit: Option<Limit>,
+    kill_at: Option<Instant>,
+    peak: Sample,
+    last_activity: Instant,
+    last_cpu: f64,
+    last_tick: Instant,
+}
+
+impl Watch<'_> {
+    /// Until the status pipe ends: then every process that held it, and so the whole box, is gone.
+    fn follow(&mut self, cancel: &AtomicBool) -> Result<(), BoxError> {
+        loop {
+            let ready = self.poll();
+            if ready.status && !self.read_status()? {
+                return Ok(());
+            }
+            if ready.denial && let Some(denials) = self.denials.as_mut() {
+                denials.serve();
+            }
+            if ready.denial_gone {
+                // the filter's last process is gone
+                if let Some(denials) = self.denials.take() {
+                    self.keep_denials(denials);
+                }
+            }
+            self.move_bytes();
+            if self.last_tick.elapsed() >= TICK {
+                self.last_tick = Instant::now();
+                self.look_at_limits(cancel);
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Ready {
+        let fd = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let entry = |fd, events| libc::pollfd { fd, events, revents: 0 };
+        let mut fds = [
+            entry(self.pipes.status.as_raw_fd(), libc::POLLIN),
+            entry(self.denials.as_ref().map_or(-1, Denials::fd), libc::POLLIN),
+            entry(fd(&self.pipes.stdout), libc::POLLIN),
+            entry(fd(&self.pipes.stderr), libc::POLLIN),
+            entry(fd(&self.pipes.results), libc::POLLIN),
+            entry(fd(&self.pipes.stdin), libc::POLLOUT),
+        ];
+        let wait = i32::try_from(TICK.as_millis()).unwrap_or(50);
+        // SAFETY: the array is as long as it is said to be
+        unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, wait) };
+        let gone = libc::POLLHUP | libc::POLLERR;
+        Ready {
+            status: fds[0].revents != 0,
+            denial: fds[1].revents & libc::POLLIN != 0,
+            denial_gone: fds[1].revents & gone != 0 && fds[1].revents & libc::POLLIN == 0,
+        }
+    }
+
+    /// Reads one record; false at the end of the pipe.
+    fn read_status(&mut self) -> Result<bool, BoxError> {
+        let mut bytes = [0u8; size_of::<Record>()];
+        // SAFETY: the buffer is as long as it is said to be
+        let read = unsafe { libc::read(self.pipes.status.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()) };
+        if read <= 0 {
+            return Ok(false);
+        }
+        let word = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        self.take(Record { kind: word(0), first: word(4), second: word(8) })?;
+        Ok(true)
+    }
+
+    fn take(&mut self, record: Record) -> Result<(), BoxError> {
+        match record.kind {
+            init::NETWORK_READY => {
+                match BoxNetwork::join(self.outer, self.command.network == Network::Silent) {
+                    Ok(network) => self.network = Some(network),
+                    Err(error) => return Err(BoxError::Prepare("make the box's network", error)),
+                }
+                self.go_on()
+            }
+            init::INIT_PID => {
+                self.init = record.first;
+                self.meter = Some(Meter::of(record.first));
+                Ok(())
+            }
+            init::LISTENER => {
+                let listener = self.take_listener(record.first);
+                match listener {
+                    Ok(listener) => self.denials = Some(Denials::new(listener)),
+                    Err(error) => self.losses.push(Loss::Notifications { why: error.to_string() }),
+                }
+                self.go_on()
+            }
+            init::NO_LISTENER => {
+                let why = io::Error::from_raw_os_error(record.second).to_string();
+                self.losses.push(Loss::Notifications { why });
+                Ok(())
+            }
+            init::STEP_FAILED => Err(BoxError::Step {
+                step: self.name_of(record.first),
+                source: io::Error::from_raw_os_error(record.second),
+            }),
+            init::EXEC_FAILED => {
+                // told like a shell tells it: the command's own standard error, exit code 126 or 127
+                let program = self.command.argv.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
+                let error = io::Error::from_raw_os_error(record.second);
+                self.stderr.take(format!("{program}: {error}\n").as_bytes());
+                Ok(())
+            }
+            init::COMMAND_ENDED => {
+                self.ended = Some(record.first);
+                if record.second != 0 {
+                    self.survivors = self.who_is_alive();
+                    let linger = Duration::try_from_secs_f32(self.command.linger_s).unwrap_or_default();
+                    let linger = if self.limit.is_some() { Duration::ZERO } else { linger };
+                    self.linger_until = Some(Instant::now() + linger);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn name_of(&self, number: i32) -> String {
+        let (stage, step) = (number / 1000, usize::try_from(number % 1000).unwrap_or(999));
+        let steps = match stage {
+            init::STAGE_NETWORK => &self.child.network,
+            init::STAGE_NAMESPACES => &self.child.namespaces,
+            init::STAGE_INIT => &self.child.init,
+            _ => &self.child.command,
+        };
+        match (steps.get(step), step) {
+            (Some((_, name)), _) => name.clone(),
+            (None, 998) => "installing the filter".to_owned(),
+            (None, _) => "starting a process".to_owned(),
+        }
+    }
+
+    fn go_on(&mut self) -> Result<(), BoxError> {
+        // SAFETY: one byte from one byte
+        let written = unsafe { libc::write(self.pipes.go.as_raw_fd(), b"g".as_ptr().cast(), 1) };
+        if written == 1 { Ok(()) } else { Err(BoxError::Ended) }
+    }
+
+    fn take_listener(&self, fd: i32) -> io::Result<OwnedFd> {
+        let pidfd = sys::pidfd_open(self.init)?;
+        sys::pidfd_getfd(pidfd.as_fd(), fd)
+    }
+
+    fn move_bytes(&mut self) {
+        let mut heard = false;
+        for (fd, stream) in
+            [(&mut self.pipes.stdout, &mut self.stdout), (&mut self.pipes.stderr, &mut self.stderr)]
+        {
+            heard |= drain(fd, |bytes| {
+                stream.take(bytes);
+                if let Some(listener) = &self.command.on_output {
+                    listener(bytes);
+                }
+            });
+        }
+        let (cap, results, dropped) = (self.command.results_cap, &mut self.results, &mut self.results_dropped);
+        heard |= drain(&mut self.pipes.results, |bytes| {
+            let room = cap.saturating_sub(results.len()).min(bytes.len());
+            results.extend_from_slice(&bytes[..room]);
+            *dropped += (bytes.len() - room) as u64;
+        });
+        if heard {
+            self.last_activity = Instant::now();
+        }
+        if let Some(stdin) = self.pipes.stdin.take() {
+            let rest = &self.command.stdin[self.written..];
+            let mut file = std::fs::File::from(stdin);
+            match file.write(rest) {
+                Ok(n) => self.written += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // nobody reads it: that is the command's choice
+                Err(_) => self.written = self.command.stdin.len(),
+            }
+            if self.written < self.command.stdin.len() {
+                self.pipes.stdin = Some(file.into());
+            }
+        }
+        if self.stdout.total + self.stderr.total > self.command.limits.output_bytes {
+            self.hit(Limit::Output);
+        }
+    }
+
+    fn look_at_limits(&mut self, cancel: &AtomicBool) {
+        if cancel.load(Ordering::Acquire) {
+            self.kill();
+            return;
+        }
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| now >= at) {
+            self.kill();
+            return;
+        }
+        if let Some(until) = self.linger_until
+            && now >= until
+        {
+            self.kill();
+            return;
+        }
+        let Some(meter) = &self.meter else {
+            // a set-up that hangs is ended like everything else
+            if self.began.elapsed() > Duration::from_secs(u64::from(self.command.limits.wall_s.max(10))) {
+                self.kill();
+            }
+            return;
+        };
+        let mut sample = meter.sample();
+        let (used, free, _, free_inodes) = self.slot.usage().unwrap_or((0, u64::MAX, 0, u64::MAX));
+        sample.memory_bytes += used;
+        self.peak.cpu_s = self.peak.cpu_s.max(sample.cpu_s);
+        self.peak.memory_bytes = self.peak.memory_bytes.max(sample.memory_bytes);
+        self.peak.tasks = self.peak.tasks.max(sample.tasks);
+        if (sample.cpu_s - self.last_cpu).abs() > IDLE_CPU_S {
+            self.last_cpu = sample.cpu_s;
+            self.last_activity = now;
+        }
+        let limits = &self.command.limits;
+        let seconds = |s: u32| Duration::from_secs(u64::from(s));
+        let hit = if self.began.elapsed() >= seconds(limits.wall_s) {
+            Some(Limit::Wall)
+        } else if sample.cpu_s >= f64::from(limits.cpu_s) {
+            Some(Limit::Cpu)
+        } else if self.last_activity.elapsed() >= seconds(limits.inactivity_s) && self.ended.is_none() {
+            Some(Limit::Inactivity)
+        } else if sample.memory_bytes >= limits.memory_bytes {
+            Some(Limit::Memory)
+        } else if sample.tasks >= limits.processes {
+            Some(Limit::Processes)
+        } else if free == 0 || free_inodes == 0 {
+            Some(Limit::Disk)
+        } else {
+            None
+        };
+        if let Some(limit) = hit {
+            self.hit(limit);
+        }
+    }
+
+    /// A limit was reached: time limits let the command say where it was, the others end it at once.
+    fn hit(&mut self, limit: Limit) {
+        if self.limit.is_some() {
+            return;
+        }
+        self.limit = Some(limit);
+        if matches!(limit, Limit::Wall | Limit::Cpu | Limit::Inactivity) && self.ended.is_none() {
+            if let Some(pid) = self.command_pid() {
+                // SAFETY: plain call; the process is below us and cannot be anybody else's
+                unsafe { libc::kill(pid, libc::SIGABRT) };
+            }
+            self.kill_at = Some(Instant::now() + GRACE);
+        } else {
+            self.kill();
+        }
+    }
+
+    fn command_pid(&self) -> Option<i32> {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.init)).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Ends every process of the box: its first one takes all others with it.
+    fn kill(&mut self) {
+        if self.reaped {
+            return;
+        }
+        let pid = if self.init > 0 { self.init } else { self.outer };
+        // SAFETY: plain call; neither process has been waited for by us, so the number is still theirs
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+
+    fn who_is_alive(&self) -> Vec<(i32, Vec<Foreign>)> {
+        let Some(meter) = &self.meter else { return Vec::new() };
+        let mut alive = Vec::new();
+        for pid in meter.processes().into_iter().filter(|pid| *pid != self.init).take(64) {
+            let argv = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let argv = argv.split(|b| *b == 0).filter(|part| !part.is_empty()).take(32);
+            alive.push((pid, argv.map(|part| Foreign::new(&part[..part.len().min(1024)])).collect()));
+        }
+        alive
+    }
+
+    fn keep_denials(&mut self, denials: Denials) {
+        let (seen, lost) = denials.finish();
+        if lost > 0 {
+            self.losses.push(Loss::Notifications { why: format!("{lost} refused calls are not listed") });
+        }
+        self.kept.extend(seen);
+    }
+
+    fn finish(mut self) -> Result<Outcome, BoxError> {
+        let killed_survivors = self.linger_until.is_some_and(|until| Instant::now() >= until);
+        let mut status = 0;
+        // SAFETY: all-zero is a valid value; the call fills it in
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: both point at values that live
+        while unsafe { libc::wait4(self.outer, &raw mut status, 0, &raw mut usage) } == -1
+            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+        {}
+        self.reaped = true;
+        self.move_bytes();
+        let wall_s = self.began.elapsed().as_secs_f64();
+        if let Some(denials) = self.denials.take() {
+            self.keep_denials(denials);
+        }
+        let network = self.network.take().map(BoxNetwork::finish).unwrap_or_default();
+        if network.dropped > 0 {
+            self.losses.push(Loss::Contacts { dropped: network.dropped });
+        }
+        if self.init == 0 {
+            return Err(BoxError::Ended);
+        }
+        let exit = match self.ended {
+            Some(status) if libc::WIFSIGNALED(status) => Exit::Signal(libc::WTERMSIG(status)),
+            Some(status) => Exit::Code(libc::WEXITSTATUS(status)),
+            None => Exit::Signal(libc::SIGKILL),
+        };
+        if self.limit.is_none() && !exit.is_success() && self.slot.usage().is_some_and(|(_, free, _, f)| free < 4096 || f == 0)
+        {
+            self.limit = Some(Limit::Disk);
+        }
+        let time = |t: libc::timeval| Duration::new(t.tv_sec.unsigned_abs(), t.tv_usec.unsigned_abs() as u32 * 1000);
+        let (user_s, system_s) = (time(usage.ru_utime).as_secs_f64(), time(usage.ru_stime).as_secs_f64());
+        // children that nobody waited for are only in the samples
+        let missing = (self.peak.cpu_s - user_s - system_s).max(0.0);
+        let largest = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
+        let cost = Cost {
+            wall_s,
+            user_s: user_s + missing,
+            system_s,
+            peak_memory_bytes: self.peak.memory_bytes.max(largest),
+            peak_processes: self.peak.tasks.max(1),
+            meter: MeterKind::Sampled,
+        };
+        let survivors = take(&mut self.survivors)
+            .into_iter()
+            .map(|(pid, argv)| Survivor { pid, argv, ended_by_itself: !killed_survivors })
+            .collect();
+        let effect = Effect {
+            argv: self.command.argv.iter().map(|a| Foreign::new(a.as_bytes())).collect(),
+            exit,
+            limit: self.limit,
+            cost,
+            stdout: take(&mut self.stdout).finish(),
+            stderr: take(&mut self.stderr).finish(),
+            survivors,
+            denials: take(&mut self.kept),
+            contacts: network.contacts,
+            losses: take(&mut self.losses),
+        };
+        Ok(Outcome { effect, results: take(&mut self.results), results_dropped: self.results_dropped })
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+            // SAFETY: plain calls
+            unsafe {
+                libc::kill(self.outer, libc::SIGKILL);
+                libc::waitpid(self.outer, std::ptr::null_mut(), 0);
+            }
+        }
+    }
+}
+
+struct Ready {
+    status: bool,
+    denial: bool,
+    denial_gone: bool,
+}
+
+/// Reads what is there; closes our end when the pipe has ended. True when something came.
+fn drain(fd: &mut Option<OwnedFd>, mut take: impl FnMut(&[u8])) -> bool {
+    let Some(open) = fd.take() else { return false };
+    let mut file = std::fs::File::from(open);
+    let mut buffer = [0; 64 << 10];
+    let mut heard = false;
+    // a writer that never stops must not keep us from looking at limits
+    for _ in 0..32 {
+        match file.read(&mut buffer) {
+            Ok(0) => return heard,
+            Ok(n) => {
+                heard = true;
+                take(&buffer[..n]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    *fd = Some(file.into());
+    heard
+}
+
+/// Head, tail and length of a stream.
+#[derive(Default)]
+struct Stream {
+    head: Vec<u8>,
+    tail: std::collections::VecDeque<u8>,
+    total: u64,
+}
+
+impl Stream {
+    fn take(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let room = HEAD.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..room]);
+        let rest = &bytes[room..];
+        let rest = &rest[rest.len().saturating_sub(TAIL)..];
+        let over = (self.tail.len() + rest.len()).saturating_sub(TAIL);
+        self.tail.drain(..over);
+        self.tail.extend(rest);
+    }
+
+    fn finish(self) -> Captured {
+        Captured { head: Foreign::new(self.head), tail: Foreign::new(Vec::from(self.tail)), total: self.total }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_keeps_its_head_and_tail() {
+        let mut stream = Stream::default();
+        stream.take(b"abc");
+        let small = stream.finish();
+        assert_eq!((small.head.as_bytes(), small.total, small.dropped()), (&b"abc"[..], 3, 0));
+        let mut stream = Stream::default();
+        for n in 0..200u8 {
+            stream.take(&[n; 10_000]);
+        }
+        let big = stream.finish();
+        assert_eq!((big.head.len(), big.tail.len(), big.total), (HEAD, TAIL, 2_000_000));
+        assert_eq!(big.tail.as_bytes().last(), Some(&199));
+        assert_eq!(big.dropped(), 2_000_000 - (HEAD + TAIL) as u64);
+    }
+}
