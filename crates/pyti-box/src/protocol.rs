@@ -214,7 +214,15 @@ pub struct PutBlob;
 impl Method for PutBlob {
     const NAME: &'static str = "blob.put";
     type Params = BlobPart;
-    type Answer = ();
+    type Answer = Stored;
+}
+
+/// Where the bytes are kept.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Stored {
+    /// Path in the agent's root, once the last part has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// Bytes of one part of a blob, base64 on the wire when they are no text.

@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         memory_bytes: 2 << 30,
         store: None,
     };
-    let mut job = launch(&spec, VERB)?;
+    let job = launch(&spec, VERB)?;
     let mut channel = job.channel()?;
     channel.write_all(arguments[1..].join("\0").as_bytes())?;
     channel.shutdown(std::net::Shutdown::Write)?;

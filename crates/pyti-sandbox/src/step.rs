@@ -99,7 +99,11 @@ fn take(step: &Step) -> Result<(), i32> {
             Step::DropCapabilities => drop_capabilities(),
             Step::Landlock { file_access, scoped, size } => landlock(*file_access, *scoped, *size),
             Step::Rlimit(resource, value) => {
-                let limit = libc::rlimit { rlim_cur: *value, rlim_max: *value };
+                // what is already stricter stays so
+                let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+                check(libc::getrlimit(*resource, &raw mut limit))?;
+                limit.rlim_max = limit.rlim_max.min(*value);
+                limit.rlim_cur = limit.rlim_max;
                 check(libc::setrlimit(*resource, &raw const limit))
             }
             Step::NewSession => check(libc::setsid()),
