@@ -1,0 +1,35 @@
+//! pyti-graph
+mod cancel;
+mod context;
+mod data;
+mod error;
+mod event;
+mod graph;
+mod limits;
+mod name;
+mod plan;
+mod reason;
+mod report;
+mod resolve;
+mod result;
+mod retry;
+mod run;
+mod schedule;
+mod settings;
+
+pub use cancel::{Cancel, CancelToken};
+pub use context::{Inputs, Stopped, TaskContext, TaskError};
+pub use data::{DataError, Key, Store};
+pub use error::{GraphError, Path, Step};
+pub use event::{Event, EventKind};
+pub use graph::{Graph, GraphBuilder, TaskSpec};
+pub use limits::Limits;
+pub use name::{KeyName, TaskName};
+pub use plan::{Dependency, Plan, PlannedTask, TaskId};
+pub use reason::{Link, SkipReason};
+pub use report::{Report, TaskReport};
+pub use result::{Outcome, TaskResult, UnknownResult};
+pub use retry::{Backoff, RetryPolicy};
+pub use run::{Run, Runner};
+pub use schedule::{Next, Schedule, ScheduleError, Start};
+pub use settings::{Effect, FailurePolicy};
