@@ -1,0 +1,57 @@
+"""Runs doctests: doctest_run.py FD CONFIG [module:NAME | file:PATH]..."""
+import json
+import os
+import sys
+import time
+
+sys.path[0:1] = []
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pyti_results as results
+from pytest_boot import proofs
+sys.path[0:1] = []
+import doctest
+import importlib
+import io
+
+
+def run(name, tests):
+    failed = 0
+    for test in tests:
+        if not test.examples:
+            continue
+        began, out = time.monotonic(), io.StringIO()
+        runner = doctest.DocTestRunner(verbose=False, optionflags=0)
+        outcome = runner.run(test, out=out.write, clear_globs=True)
+        failed += bool(outcome.failed)
+        results.tell(e="case", id="%s::%s" % (name, test.name), outcomes=["failed" if outcome.failed else "passed"],
+                     wall_s=time.monotonic() - began, message=results.cap(out.getvalue(), 8000), doctest=True)
+    return failed
+
+
+def main():
+    results.open_results(sys.argv[1])
+    config = json.loads(sys.argv[2])
+    what = sys.argv[3:]
+    sys.argv[:] = ["doctest"]
+    results.tell(e="version", version="%d.%d" % sys.version_info[:2])
+    failed = 0
+    for entry in what:
+        kind, _, name = entry.partition(":")
+        try:
+            if kind == "module":
+                failed += run(name, doctest.DocTestFinder().find(importlib.import_module(name)))
+            else:
+                with open(name, encoding="utf-8") as file:
+                    text = file.read()
+                test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, name, 0)
+                failed += run(name, [test])
+        except BaseException as error:
+            results.tell(e="collect_error", where=entry, text=results.describe(error)["traceback"])
+            failed += 1
+    proofs(config)
+    results.tell(e="done", exit=1 if failed else 0)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Imports modules, each outcome apart: importer.py FD LIMIT_S TOP,TOP,... MODULE...
+
+Children are forked from a parent that imports nothing of the package, so that a crash, an exit or a hang ends a child
+only. Every top-level module gets a fresh child; the others share one until it dies.
+"""
+import faulthandler
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+sys.path[0:1] = []
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pyti_results as results
+sys.path[0:1] = []
+
+
+def child(modules, pipe):
+    results.open_results(pipe)
+    faulthandler.enable(all_threads=True)
+    sys.argv[:] = [""]
+    import importlib
+    for module in modules:
+        results.tell(begin=module)
+        began = time.monotonic()
+        try:
+            loaded = importlib.import_module(module)
+            file = getattr(loaded, "__file__", None)
+            results.adopt()
+            results.tell(module=module, outcome="imported", file=file, wall_s=time.monotonic() - began)
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
+            results.tell(module=module, outcome="exited", code=code, wall_s=time.monotonic() - began)
+        except BaseException as error:
+            results.tell(module=module, outcome="raised", error=results.describe(error),
+                         wall_s=time.monotonic() - began)
+    results.tell(end=True)
+    # threads of a module must not keep us; what it registered for the end is not part of importing
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def batch(modules, limit, top):
+    """Imports in one child; returns those that are still to do after it died."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ours)
+        try:
+            child(modules, theirs)
+        finally:
+            os._exit(1)
+    os.close(theirs)
+    current, began, buffer, done, ended, killed = None, time.monotonic(), b"", [], False, False
+    while True:
+        wait = max(0.0, began + limit - time.monotonic())
+        ready, _, _ = select.select([ours], [], [], wait)
+        if not ready:
+            killed = True
+            os.kill(pid, signal.SIGABRT)
+            time.sleep(0.3)
+            os.kill(pid, signal.SIGKILL)
+            break
+        data = os.read(ours, 65536)
+        if not data:
+            break
+        buffer += data
+        while b"\n" in buffer:
+            line, _, buffer = buffer.partition(b"\n")
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if "begin" in message:
+                current, began = message["begin"], time.monotonic()
+            elif "module" in message:
+                done.append(message["module"])
+                message["top_level"] = top
+                results.tell(**message)
+                current = None
+            elif "end" in message:
+                ended = True
+        if ended:
+            break
+    os.close(ours)
+    _, status = os.waitpid(pid, 0)
+    rest = [module for module in modules if module not in done]
+    if ended or not rest:
+        return []
+    lost = current if current is not None else rest[0]
+    wall = time.monotonic() - began
+    if killed:
+        results.tell(module=lost, outcome="killed", wall_s=wall, top_level=top)
+    elif os.WIFSIGNALED(status):
+        results.tell(module=lost, outcome="crashed", signal=os.WTERMSIG(status), wall_s=wall, top_level=top)
+    else:
+        results.tell(module=lost, outcome="exited", code=os.WEXITSTATUS(status), wall_s=wall, top_level=top)
+    return [module for module in rest if module != lost]
+
+
+def main():
+    results.open_results(sys.argv[1])
+    limit = float(sys.argv[2])
+    tops = json.loads(sys.argv[3])
+    others = sys.argv[4:]
+    for top in tops:
+        batch([top], limit, True)
+    while others:
+        others = batch(others, limit, False)
+    results.tell(finished=True)
+
+
+if __name__ == "__main__":
+    main()

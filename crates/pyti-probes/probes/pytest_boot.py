@@ -1,0 +1,252 @@
+"""Runs pytest with a plugin of ours, loaded by path: pytest_boot.py FD CONFIG ARGUMENT...
+
+`python -m pytest` would put the source tree first on the path; like the plain `pytest` command, this does not.
+"""
+import json
+import os
+import shlex
+import sys
+
+sys.path[0:1] = []
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pyti_results as results
+sys.path[0:1] = []
+
+MESSAGE = 8000
+OUTPUT = 4000
+
+
+class Plugin(object):
+    """Reports what pytest itself concludes, test by test."""
+
+    def __init__(self):
+        self.pid = os.getpid()
+        self.open = {}
+        self.doctests = set()
+        self.started = False
+
+    def pytest_sessionstart(self, session):
+        self.started = True
+
+    def pytest_itemcollected(self, item):
+        if type(item).__name__ in ("DoctestItem", "SybilItem"):
+            self.doctests.add(item.nodeid)
+
+    def pytest_deselected(self, items):
+        results.tell(e="deselected", n=len(items))
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            results.tell(e="collect_error", where=report.nodeid, text=results.cap(self.text(report), MESSAGE))
+        elif report.skipped:
+            results.tell(e="case", id=report.nodeid, outcomes=["skipped"], wall_s=0.0, message=self.reason(report))
+
+    def pytest_runtest_logreport(self, report):
+        if os.getpid() != self.pid:
+            return
+        if type(report).__name__ in ("SubtestReport", "SubTestReport"):
+            results.tell(e="subtest", failed=bool(report.failed))
+            if report.failed:
+                results.tell(e="case", id=report.nodeid + " (subtest)", outcomes=["failed"],
+                             wall_s=float(report.duration or 0), message=results.cap(self.text(report), MESSAGE))
+            return
+        entry = self.open.setdefault(report.nodeid, {"outcomes": [], "wall_s": 0.0, "message": "", "output": ""})
+        entry["wall_s"] += float(getattr(report, "duration", 0) or 0)
+        outcome = self.outcome(report)
+        if outcome:
+            entry["outcomes"].append(outcome)
+        if outcome in ("failed", "error"):
+            entry["message"] = results.cap(self.text(report), MESSAGE)
+            captured = (getattr(report, "capstdout", "") or "") + (getattr(report, "capstderr", "") or "")
+            entry["output"] = results.cap(captured, OUTPUT)
+        elif outcome in ("skipped", "xfailed", "xpassed"):
+            entry["message"] = self.reason(report)
+        if report.when not in ("setup", "call"):
+            self.emit(report.nodeid)
+
+    def emit(self, nodeid):
+        entry = self.open.pop(nodeid, None)
+        if entry is not None and entry["outcomes"]:
+            results.tell(e="case", id=nodeid, doctest=nodeid in self.doctests, **entry)
+
+    def rest(self):
+        for nodeid in list(self.open):
+            self.emit(nodeid)
+
+    @staticmethod
+    def outcome(report):
+        expected = hasattr(report, "wasxfail")
+        if report.passed:
+            if report.when == "call":
+                return "xpassed" if expected else "passed"
+            return None
+        if report.skipped:
+            return "xfailed" if expected else "skipped"
+        return "failed" if report.when == "call" else "error"
+
+    @staticmethod
+    def text(report):
+        try:
+            return report.longreprtext
+        except Exception:
+            return repr(getattr(report, "longrepr", ""))
+
+    @staticmethod
+    def reason(report):
+        if hasattr(report, "wasxfail"):
+            return results.cap(str(report.wasxfail), 500)
+        longrepr = getattr(report, "longrepr", None)
+        if isinstance(longrepr, tuple) and len(longrepr) == 3:
+            return results.cap(str(longrepr[2]), 500)
+        return results.cap(str(longrepr or ""), 500)
+
+
+class Tee(object):
+    """Standard error, with what was written kept: usage errors are only told there."""
+
+    def __init__(self, stream):
+        self.stream, self.kept = stream, []
+
+    def write(self, text):
+        self.kept.append(text)
+        return self.stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def configured_addopts():
+    """The authors' addopts, from the first file that pytest would take."""
+    import configparser
+    for name, section in (("pytest.toml", "pytest"), (".pytest.toml", "pytest"), ("pytest.ini", "pytest"),
+                          (".pytest.ini", "pytest"), ("pyproject.toml", None), ("tox.ini", "pytest"),
+                          ("setup.cfg", "tool:pytest")):
+        if not os.path.exists(name):
+            continue
+        if name.endswith(".toml"):
+            try:
+                import tomllib
+            except ImportError:
+                continue
+            try:
+                with open(name, "rb") as file:
+                    table = tomllib.load(file)
+            except ValueError:
+                continue
+            if section is None:
+                tool = table.get("tool", {}).get("pytest", {})
+                options = tool.get("ini_options", tool)
+            else:
+                options = table.get(section, {})
+            if "addopts" in options:
+                value = options["addopts"]
+                return shlex.split(value) if isinstance(value, str) else [str(v) for v in value]
+            if options:
+                return []
+            continue
+        parser = configparser.RawConfigParser(strict=False)
+        try:
+            parser.read(name)
+        except configparser.Error:
+            continue
+        if parser.has_section(section):
+            return shlex.split(parser.get(section, "addopts", fallback=""), comments=True)
+    return []
+
+
+def adjust(said, options):
+    """What to change after a usage error: (new options, why), or None when nothing is known to help."""
+    kept, why, i = [], [], 0
+    unknown = set()
+    for line in said.splitlines():
+        if "unrecognized arguments:" in line:
+            unknown.update(line.split("unrecognized arguments:", 1)[1].split())
+    missing = None
+    for marker in ('Error importing plugin "', "No module named '"):
+        if marker in said:
+            missing = said.split(marker, 1)[1].split(marker[-1], 1)[0]
+            break
+    while i < len(options):
+        option = options[i]
+        if option == "-p" and i + 1 < len(options) and missing and options[i + 1].split(".")[0] == missing.split(".")[0]:
+            why.append("-p %s: the plugin is not there" % options[i + 1])
+            i += 2
+            continue
+        if missing and option.startswith("-p") and option[2:].split(".")[0] == missing.split(".")[0]:
+            why.append("%s: the plugin is not there" % option)
+            i += 1
+            continue
+        if option in unknown or (option.startswith("--") and option.split("=")[0] in {u.split("=")[0] for u in unknown}):
+            why.append("%s: no plugin that knows it is there" % option)
+            # an option's value may stand apart
+            if "=" not in option and i + 1 < len(options) and options[i + 1] in unknown:
+                i += 1
+            i += 1
+            continue
+        kept.append(option)
+        i += 1
+    return (kept, why) if why else None
+
+
+def proofs(config):
+    for name in config["subjects"]:
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None) if module is not None else None
+        if file is None and module is not None and hasattr(module, "__path__"):
+            file = next(iter(module.__path__), None)
+        if file:
+            results.tell(e="proof", name=name, file=str(file),
+                         installed=os.path.realpath(str(file)).startswith(os.path.realpath(config["site"]) + os.sep))
+
+
+def main():
+    results.open_results(sys.argv[1])
+    config = json.loads(sys.argv[2])
+    arguments = sys.argv[3:]
+    sys.argv[:] = ["pytest"] + arguments
+    try:
+        import pytest
+    except BaseException as error:
+        results.tell(e="no_runner", error=results.describe(error))
+        return 1
+    results.tell(e="version", version=getattr(pytest, "__version__", None))
+    base = ["-o", "cache_dir=/tmp/.pytest_cache"]
+    extra, plugin, code = [], Plugin(), 4
+    for _ in range(4):
+        plugin = Plugin()
+        tee = Tee(sys.stderr)
+        sys.stderr = tee
+        try:
+            code = pytest.main(base + extra + arguments, plugins=[plugin])
+        finally:
+            if sys.stderr is tee:
+                sys.stderr = tee.stream
+        if int(code) != 4 or plugin.started:
+            break
+        said = "".join(tee.kept)
+        if "Missing required plugins" in said and "required_plugins=" not in " ".join(extra):
+            results.tell(e="adjust", text="required_plugins: some are not there")
+            extra += ["-o", "required_plugins="]
+            continue
+        current = None
+        for position, part in enumerate(extra):
+            if part.startswith("addopts="):
+                current = shlex.split(part[len("addopts="):])
+        options = configured_addopts() if current is None else current
+        changed = adjust(said, options)
+        if changed is None:
+            break
+        kept, why = changed
+        for text in why:
+            results.tell(e="adjust", text=text)
+        extra = [p for n, p in enumerate(extra) if not p.startswith("addopts=") and not
+                 (p == "-o" and n + 1 < len(extra) and extra[n + 1].startswith("addopts="))]
+        extra += ["-o", "addopts=" + " ".join(shlex.quote(option) for option in kept)]
+    plugin.rest()
+    proofs(config)
+    results.tell(e="done", exit=int(code))
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
