@@ -92,7 +92,11 @@ pub fn find_cached(env: &dyn Fn(&str) -> Option<String>, cache_dir: &Path) -> Fo
 
 fn read_cache(path: &Path) -> Option<Cache> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path).ok()?.take(CACHE_CAP).read_to_end(&mut bytes).ok()?;
+    std::fs::File::open(path)
+        .ok()?
+        .take(CACHE_CAP)
+        .read_to_end(&mut bytes)
+        .ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
@@ -109,7 +113,9 @@ fn search(env: &dyn Fn(&str) -> Option<String>, cache: &mut Cache) -> Found {
     let mut seen = BTreeSet::new();
     for candidate in candidates(env) {
         // A script that chooses an interpreter (a shim) has no identity of its own.
-        let Ok(real) = candidate.canonicalize() else { continue };
+        let Ok(real) = candidate.canonicalize() else {
+            continue;
+        };
         if !seen.insert(real.clone()) || is_script(&real) {
             continue;
         }
@@ -128,13 +134,21 @@ fn admit(found: &mut Found, answer: Answer) {
         found.problems.push(format!("{name}: unreadable version"));
         return;
     };
-    if version.release() < [3, 8].as_slice() {
-        found.problems.push(format!("{name}: version {} is older than 3.8", answer.version));
+    if version.release()[..] < [3, 8][..] {
+        found
+            .problems
+            .push(format!("{name}: version {} is older than 3.8", answer.version));
     } else if !matches!(answer.implementation.as_str(), "cpython" | "pypy") {
         found.problems.push(format!("{name}: neither CPython nor PyPy"));
     } else if !Path::new(&answer.executable).is_absolute() || !Path::new(&answer.prefix).is_absolute() {
-        found.problems.push(format!("{name}: it does not know where it is"));
-    } else if !found.interpreters.iter().any(|known| known.executable == answer.executable) {
+        found
+            .problems
+            .push(format!("{name}: it does not know where it is"));
+    } else if !found
+        .interpreters
+        .iter()
+        .any(|known| known.executable == answer.executable)
+    {
         let has_headers = Path::new(&answer.include).join("Python.h").is_file();
         found.interpreters.push(Interpreter {
             implementation: answer.implementation,
@@ -152,14 +166,26 @@ fn admit(found: &mut Found, answer: Answer) {
 fn rank(interpreter: &Interpreter) -> (bool, bool, bool, Option<Version>) {
     let version = interpreter.version.parse::<Version>().ok();
     let last = version.as_ref().is_some_and(|v| !v.any_prerelease());
-    (interpreter.implementation == "cpython", last, !interpreter.free_threaded, version)
+    (
+        interpreter.implementation == "cpython",
+        last,
+        !interpreter.free_threaded,
+        version,
+    )
 }
 
 fn is_interpreter_name(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("python3").or_else(|| name.strip_prefix("pypy3")) else { return false };
+    let Some(rest) = name
+        .strip_prefix("python3")
+        .or_else(|| name.strip_prefix("pypy3"))
+    else {
+        return false;
+    };
     let rest = rest.strip_suffix('t').unwrap_or(rest);
     rest.is_empty()
-        || rest.strip_prefix('.').is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
+        || rest
+            .strip_prefix('.')
+            .is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn candidates(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
@@ -170,7 +196,9 @@ fn candidates(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
     folders.push("/usr/local/bin".into());
     folders.push("/usr/bin".into());
     let home = env("HOME").map(PathBuf::from);
-    let pyenv = env("PYENV_ROOT").map(PathBuf::from).or_else(|| home.as_ref().map(|h| h.join(".pyenv")));
+    let pyenv = env("PYENV_ROOT")
+        .map(PathBuf::from)
+        .or_else(|| home.as_ref().map(|h| h.join(".pyenv")));
     if let Some(root) = pyenv {
         folders.extend(below(&root.join("versions")).into_iter().map(|v| v.join("bin")));
     }
@@ -184,13 +212,19 @@ fn candidates(env: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
     folders
         .iter()
         .flat_map(|folder| below(folder))
-        .filter(|path| path.file_name().and_then(|n| n.to_str()).is_some_and(is_interpreter_name))
+        .filter(|path| {
+            path.file_name()
+                .and_then(|n| n.to_str())
+                .is_some_and(is_interpreter_name)
+        })
         .collect()
 }
 
 /// The entries of a folder, sorted; none when it cannot be read.
 fn below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
     paths.sort();
     paths
@@ -198,7 +232,10 @@ fn below(folder: &Path) -> Vec<PathBuf> {
 
 fn is_script(path: &Path) -> bool {
     let mut head = [0; 2];
-    std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut head)).is_ok() && &head == b"#!"
+    std::fs::File::open(path)
+        .and_then(|mut f| f.read_exact(&mut head))
+        .is_ok()
+        && &head == b"#!"
 }
 
 fn ask_cached(path: &Path, cache: &mut Cache) -> Result<Answer, String> {
@@ -213,7 +250,12 @@ fn ask_cached(path: &Path, cache: &mut Cache) -> Result<Answer, String> {
     let answer = ask(path, TIME_LIMIT)?;
     cache.insert(
         key,
-        Cached { mtime: meta.mtime(), mtime_nsec: meta.mtime_nsec(), size: meta.size(), answer: answer.clone() },
+        Cached {
+            mtime: meta.mtime(),
+            mtime_nsec: meta.mtime_nsec(),
+            size: meta.size(),
+            answer: answer.clone(),
+        },
     );
     Ok(answer)
 }
@@ -249,7 +291,9 @@ fn ask(path: &Path, limit: Duration) -> Result<Answer, String> {
     use std::io::Seek as _;
     let mut bytes = Vec::new();
     out.rewind().map_err(|e| e.to_string())?;
-    out.take(ANSWER_CAP).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    out.take(ANSWER_CAP)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
     serde_json::from_slice(&bytes).map_err(|e| format!("unreadable answer: {e}"))
 }
 
@@ -262,15 +306,24 @@ pub fn choose(found: &Found, request: Option<&str>) -> Result<Interpreter, NoInt
                 && !i.free_threaded
                 && i.version.parse::<Version>().is_ok_and(|v| !v.any_prerelease())
         }
-        Some(text) if text.contains('/') => {
-            Path::new(text).canonicalize().is_ok_and(|real| real == Path::new(&i.executable))
-        }
+        Some(text) if text.contains('/') => Path::new(text)
+            .canonicalize()
+            .is_ok_and(|real| real == Path::new(&i.executable)),
         Some(text) => matches_request(i, text),
     };
-    found.interpreters.iter().find(wanted).cloned().ok_or_else(|| NoInterpreter {
-        request: request.unwrap_or("newest final CPython").to_owned(),
-        there: found.interpreters.iter().map(|i| format!("{} ({})", i.title(), i.version)).collect(),
-    })
+    found
+        .interpreters
+        .iter()
+        .find(wanted)
+        .cloned()
+        .ok_or_else(|| NoInterpreter {
+            request: request.unwrap_or("newest final CPython").to_owned(),
+            there: found
+                .interpreters
+                .iter()
+                .map(|i| format!("{} ({})", i.title(), i.version))
+                .collect(),
+        })
 }
 
 fn matches_request(interpreter: &Interpreter, text: &str) -> bool {
@@ -278,7 +331,12 @@ fn matches_request(interpreter: &Interpreter, text: &str) -> bool {
     let (implementation, rest) = if let Some(rest) = text.strip_prefix("pypy") {
         ("pypy", rest)
     } else {
-        ("cpython", text.strip_prefix("cpython").or_else(|| text.strip_prefix("python")).unwrap_or(&text))
+        (
+            "cpython",
+            text.strip_prefix("cpython")
+                .or_else(|| text.strip_prefix("python"))
+                .unwrap_or(&text),
+        )
     };
     let (version, free) = rest.strip_suffix('t').map_or((rest, false), |v| (v, true));
     interpreter.implementation == implementation
@@ -289,7 +347,9 @@ fn matches_request(interpreter: &Interpreter, text: &str) -> bool {
                 .version
                 .strip_prefix(version)
                 // `3.1` is not `3.11`, and `3.14` takes `3.14.0rc1`.
-                .is_some_and(|after| after.starts_with('.') && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')))
+                .is_some_and(|after| {
+                    after.starts_with('.') && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+                }))
 }
 
 /// What must be bound to run it: nothing when it lies in `/usr`, else its prefix. A prefix that others share
@@ -299,18 +359,26 @@ pub fn prefixes(interpreter: &Interpreter) -> Vec<PathBuf> {
     let executable = Path::new(&interpreter.executable);
     let in_usr = |path: &Path| path.starts_with("/usr") && path != Path::new("/usr/..");
     let mut all = Vec::new();
-    let shared = prefix.parent().is_none_or(|up| up == Path::new("/home") || up == Path::new("/"))
+    let shared = prefix
+        .parent()
+        .is_none_or(|up| up == Path::new("/home") || up == Path::new("/"))
         || prefix.ends_with(".local");
     if !in_usr(prefix) {
         if shared {
             let name = format!(
                 "{}{}",
-                if interpreter.implementation == "pypy" { "pypy" } else { "python" },
+                if interpreter.implementation == "pypy" {
+                    "pypy"
+                } else {
+                    "python"
+                },
                 interpreter.short()
             );
             all.extend([prefix.join("lib").join(&name), prefix.join("include").join(&name)]);
             all.extend(below(&prefix.join("lib")).into_iter().filter(|path| {
-                path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(&format!("lib{name}")))
+                path.file_name()
+                    .and_then(|n| n.to_str())
+                    .is_some_and(|n| n.starts_with(&format!("lib{name}")))
             }));
             all.retain(|path| path.exists());
         } else {
@@ -330,7 +398,11 @@ pub fn missing_headers_hint(interpreter: &Interpreter) -> Option<String> {
     } else if interpreter.prefix == "/usr" && interpreter.implementation == "cpython" {
         Some(format!("python3-dev (or python{}-dev)", interpreter.short()))
     } else {
-        Some(format!("the development files of {} in {}", interpreter.title(), interpreter.prefix))
+        Some(format!(
+            "the development files of {} in {}",
+            interpreter.title(),
+            interpreter.prefix
+        ))
     }
 }
 
@@ -363,10 +435,14 @@ mod tests {
             problems: Vec::new(),
         };
         found.interpreters.sort_by_key(|i| std::cmp::Reverse(rank(i)));
-        let pick = |request| choose(&found, request).map(|i| i.executable + if i.free_threaded { "t" } else { "" });
+        let pick =
+            |request| choose(&found, request).map(|i| i.executable + if i.free_threaded { "t" } else { "" });
         assert_eq!(pick(None).unwrap(), "/opt/cpython-3.13.1/bin/python");
         assert_eq!(pick(Some("3.13t")).unwrap(), "/opt/cpython-3.13.1/bin/pythont");
-        assert_eq!(pick(Some("cpython3.11")).unwrap(), "/opt/cpython-3.11.7/bin/python");
+        assert_eq!(
+            pick(Some("cpython3.11")).unwrap(),
+            "/opt/cpython-3.11.7/bin/python"
+        );
         assert_eq!(pick(Some("pypy3.10")).unwrap(), "/opt/pypy-3.10.14/bin/python");
         assert_eq!(pick(Some("3.15")).unwrap(), "/opt/cpython-3.15.0a1/bin/python");
         let error = pick(Some("3.1")).unwrap_err();
@@ -395,7 +471,12 @@ mod tests {
         if first.interpreters.is_empty() {
             eprintln!("SKIPPED: no interpreter on this machine");
         }
-        assert!(first.interpreters.iter().all(|i| Path::new(&i.executable).is_file()));
+        assert!(
+            first
+                .interpreters
+                .iter()
+                .all(|i| Path::new(&i.executable).is_file())
+        );
     }
 
     #[test]

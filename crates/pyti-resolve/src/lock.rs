@@ -134,19 +134,26 @@ fn document(text: &[u8]) -> Result<Vec<Package>, LockError> {
         return Err(LockError::TooLarge(format!("{} bytes", text.len())));
     }
     let text = std::str::from_utf8(text).map_err(|e| LockError::Unreadable(e.to_string()))?;
-    let document: Document = toml::from_str(text).map_err(|e| LockError::Unreadable(e.message().to_owned()))?;
+    let document: Document =
+        toml::from_str(text).map_err(|e| LockError::Unreadable(e.message().to_owned()))?;
     if document.lock_version != "1.0" {
         return Err(LockError::Version(document.lock_version));
     }
     if document.packages.len() > PACKAGES_CAP {
-        return Err(LockError::TooLarge(format!("{} packages", document.packages.len())));
+        return Err(LockError::TooLarge(format!(
+            "{} packages",
+            document.packages.len()
+        )));
     }
     Ok(document.packages)
 }
 
 /// Name, version and the one file of a package.
 fn one_file(package: Package) -> Result<(String, String, Option<String>, File, Option<Digest>), LockError> {
-    let wrong = |why: &str| LockError::Package { package: package.name.clone(), why: why.to_owned() };
+    let wrong = |why: &str| LockError::Package {
+        package: package.name.clone(),
+        why: why.to_owned(),
+    };
     if package.vcs.is_some() || package.directory.is_some() || package.archive.is_some() {
         return Err(wrong("comes from elsewhere than an index"));
     }
@@ -166,7 +173,12 @@ fn one_file(package: Package) -> Result<(String, String, Option<String>, File, O
     }
     let missing = wrong("has no file");
     let built_from = package.tool.pyti.built_from;
-    let file = package.wheels.into_iter().next().or(package.sdist).ok_or(missing)?;
+    let file = package
+        .wheels
+        .into_iter()
+        .next()
+        .or(package.sdist)
+        .ok_or(missing)?;
     Ok((name, version, package.marker, file, built_from))
 }
 
@@ -201,7 +213,10 @@ pub fn parse_index_lock(text: &[u8]) -> Result<IndexLock, LockError> {
     let mut packages = Vec::new();
     for package in document(text)? {
         let (name, version, marker, file, _) = one_file(package)?;
-        let wrong = |why: &str| LockError::Package { package: name.clone(), why: why.to_owned() };
+        let wrong = |why: &str| LockError::Package {
+            package: name.clone(),
+            why: why.to_owned(),
+        };
         if !seen.insert((name.clone(), version.clone())) {
             return Err(wrong("is there twice"));
         }
@@ -262,7 +277,10 @@ pub fn parse_box_lock(text: &str) -> Result<Vec<BoxWheel>, LockError> {
     let mut wheels = Vec::new();
     for package in document(text.as_bytes())? {
         let (name, version, _, file, built_from) = one_file(package)?;
-        let wrong = |why: &str| LockError::Package { package: name.clone(), why: why.to_owned() };
+        let wrong = |why: &str| LockError::Package {
+            package: name.clone(),
+            why: why.to_owned(),
+        };
         if file.url.is_some() {
             return Err(wrong("has an address; a box has none"));
         }
@@ -273,11 +291,22 @@ pub fn parse_box_lock(text: &str) -> Result<Vec<BoxWheel>, LockError> {
         }
         let last = path.rsplit('/').next().unwrap_or_default().to_owned();
         let filename = file.name.unwrap_or_else(|| last.clone());
-        if filename != last || std::path::Path::new(&filename).extension().is_none_or(|e| e != "whl") {
+        if filename != last
+            || std::path::Path::new(&filename)
+                .extension()
+                .is_none_or(|e| e != "whl")
+        {
             return Err(wrong("has a file that is no wheel of that name"));
         }
         let sha256 = file.hashes.sha256.ok_or_else(|| wrong("has no SHA-256 digest"))?;
-        wheels.push(BoxWheel { name, version, filename, path, sha256, built_from });
+        wheels.push(BoxWheel {
+            name,
+            version,
+            filename,
+            path,
+            sha256,
+            built_from,
+        });
     }
     Ok(wheels)
 }
@@ -331,7 +360,11 @@ mod tests {
         assert_eq!(text, box_lock(&[wheel("a"), wheel("b")], Some(">=3.8")));
         assert_eq!(parse_box_lock(&text).unwrap(), [wheel("a"), wheel("b")]);
         assert!(parse_box_lock(&box_lock(&[], None)).unwrap().is_empty());
-        for (from, to) in [("/cache/", "/cache/../"), ("sha256 = ", "md5 = "), ("\"1.0\"\nc", "\"2.0\"\nc")] {
+        for (from, to) in [
+            ("/cache/", "/cache/../"),
+            ("sha256 = ", "md5 = "),
+            ("\"1.0\"\nc", "\"2.0\"\nc"),
+        ] {
             assert!(parse_box_lock(&text.replace(from, to)).is_err(), "{to}");
         }
     }
@@ -339,9 +372,11 @@ mod tests {
     #[test]
     fn index_locks_are_parsed_not_assumed() {
         let lock = |file: &str| {
-            format!("lock-version = \"1.0\"\n[[packages]]\nname = \"A_b\"\nversion = \"1.0\"\n{file}\n").into_bytes()
+            format!("lock-version = \"1.0\"\n[[packages]]\nname = \"A_b\"\nversion = \"1.0\"\n{file}\n")
+                .into_bytes()
         };
-        let good = "wheels = [{ url = \"http://127.0.0.1/f/a_b-1.0%2Bx-0sdist-py30-none-any.whl\", hashes = {} }]";
+        let good =
+            "wheels = [{ url = \"http://127.0.0.1/f/a_b-1.0%2Bx-0sdist-py30-none-any.whl\", hashes = {} }]";
         let parsed = parse_index_lock(&lock(good)).unwrap();
         assert_eq!(parsed.packages[0].name, "a-b");
         assert_eq!(parsed.packages[0].filename, "a_b-1.0+x-0sdist-py30-none-any.whl");

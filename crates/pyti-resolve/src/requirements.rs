@@ -23,7 +23,10 @@ pub struct Refused {
 }
 
 fn parsed(line: &str) -> Result<Requirement<VerbatimUrl>, Refused> {
-    let refused = |why: &str| Refused { line: line.chars().take(200).collect(), why: why.to_owned() };
+    let refused = |why: &str| Refused {
+        line: line.chars().take(200).collect(),
+        why: why.to_owned(),
+    };
     if line.len() > LINE_CAP {
         return Err(refused("too long"));
     }
@@ -74,7 +77,10 @@ pub fn build_set(declaration: &BuildDeclaration, from_hook: &[Foreign]) -> Vec<S
 /// with an older one, on interpreters before 3.12 only: later ones have no distutils for it.
 pub fn build_attempts(declaration: &BuildDeclaration, interpreter: &Interpreter) -> Vec<Vec<String>> {
     let mut attempts = vec![build_set(declaration, &[])];
-    let old = interpreter.version.parse::<uv_pep440::Version>().is_ok_and(|v| v.release() < [3, 12].as_slice());
+    let old = interpreter
+        .version
+        .parse::<uv_pep440::Version>()
+        .is_ok_and(|v| v.release()[..] < [3, 12][..]);
     if !declaration.declared && old {
         attempts.push(vec!["setuptools<58".to_owned(), "wheel".to_owned()]);
     }
@@ -86,7 +92,11 @@ pub fn runtime_set(name: &str, version: &str, extras: &[String]) -> Vec<String> 
     let mut extras = extras.to_vec();
     extras.sort();
     extras.dedup();
-    let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+    let extras = if extras.is_empty() {
+        String::new()
+    } else {
+        format!("[{}]", extras.join(","))
+    };
     vec![format!("{name}{extras}=={version}")]
 }
 
@@ -105,7 +115,11 @@ pub fn test_set(metadata: &Metadata, recipe: &Recipe, runtime: &IndexLock) -> (V
         // A marker may switch a declared pytest off; without a bound of its own this line takes nothing away.
         push_new(&mut lines, "pytest".to_owned());
     }
-    let constraints = runtime.packages.iter().map(|p| format!("{}=={}", p.name, p.version)).collect();
+    let constraints = runtime
+        .packages
+        .iter()
+        .map(|p| format!("{}=={}", p.name, p.version))
+        .collect();
     (lines, constraints)
 }
 
@@ -115,8 +129,21 @@ mod tests {
 
     #[test]
     fn only_plain_lines_pass() {
-        assert_eq!(plain("Foo_Bar[b,a] >=1 ; python_version>'3'").unwrap().split('>').next(), Some("foo-bar[b,a]"));
-        for bad in ["x @ https://example.invalid/x.whl", "x @ file:///etc", "-r /etc/hostname", "./here", "a\n-r b", ""] {
+        assert_eq!(
+            plain("Foo_Bar[b,a] >=1 ; python_version>'3'")
+                .unwrap()
+                .split('>')
+                .next(),
+            Some("foo-bar[b,a]")
+        );
+        for bad in [
+            "x @ https://example.invalid/x.whl",
+            "x @ file:///etc",
+            "-r /etc/hostname",
+            "./here",
+            "a\n-r b",
+            "",
+        ] {
             assert!(plain(bad).is_err(), "{bad}");
         }
     }
@@ -124,8 +151,15 @@ mod tests {
     #[test]
     fn sets_by_purpose() {
         let legacy = BuildDeclaration::default();
-        assert_eq!(build_set(&legacy, &[Foreign::new("wheel")]), ["setuptools", "wheel"]);
-        let declared = BuildDeclaration { declared: true, requires: vec!["hatchling".into()], ..legacy };
+        assert_eq!(
+            build_set(&legacy, &[Foreign::new("wheel")]),
+            ["setuptools", "wheel"]
+        );
+        let declared = BuildDeclaration {
+            declared: true,
+            requires: vec!["hatchling".into()],
+            ..legacy
+        };
         assert_eq!(build_set(&declared, &[Foreign::new("hatchling")]), ["hatchling"]);
         assert_eq!(runtime_set("a", "1", &["y".into(), "x".into()]), ["a[x,y]==1"]);
     }
