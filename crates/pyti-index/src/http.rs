@@ -99,7 +99,7 @@ impl Http {
     pub(crate) async fn get(&self, url: &Url, ask: &Ask, cap: u64) -> Result<Answer, IndexError> {
         let shown = RedactedUrl::new(url.clone());
         self.repeat(&shown, || async {
-            let response = self.request(url, ask).map_err(Trial::Final)?.send().await.map_err(|e| Trial::Again(Box::new(e)))?;
+            let response = self.request(url, ask).map_err(Trial::Final)?.send().await.map_err(|e| Trial::Again(Box::new(e.without_url())))?;
             let response = sort_status(response, &shown)?;
             let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
             let mut body = Vec::new();
@@ -108,7 +108,7 @@ impl Http {
                 // the server does not do ranges: the whole file is not wanted here
                 return Ok(Answer { status, headers, url, body });
             }
-            while let Some(chunk) = response.chunk().await.map_err(|e| Trial::Again(Box::new(e)))? {
+            while let Some(chunk) = response.chunk().await.map_err(|e| Trial::Again(Box::new(e.without_url())))? {
                 if (body.len() + chunk.len()) as u64 > cap {
                     return Err(Trial::Final(IndexError::TooBig { url: shown.clone(), cap }));
                 }
@@ -123,7 +123,7 @@ impl Http {
     pub(crate) async fn open(&self, url: &Url, ask: &Ask) -> Result<Response, IndexError> {
         let shown = RedactedUrl::new(url.clone());
         self.repeat(&shown, || async {
-            let response = self.request(url, ask).map_err(Trial::Final)?.send().await.map_err(|e| Trial::Again(Box::new(e)))?;
+            let response = self.request(url, ask).map_err(Trial::Final)?.send().await.map_err(|e| Trial::Again(Box::new(e.without_url())))?;
             sort_status(response, &shown)
         })
         .await

@@ -264,7 +264,7 @@ impl Index {
         let cap = file.size.unwrap_or(caps::FILE).min(caps::FILE);
         let mut incoming = self.0.store.incoming().map_err(IndexError::storage("write to the file store"))?;
         loop {
-            let chunk = response.chunk().await.map_err(|e| IndexError::Unreachable { url: shown.clone(), attempts: 1, source: Box::new(e) })?;
+            let chunk = response.chunk().await.map_err(|e| IndexError::Unreachable { url: shown.clone(), attempts: 1, source: Box::new(e.without_url()) })?;
             let Some(chunk) = chunk else { break };
             if incoming.written + chunk.len() as u64 > cap {
                 return Err(match file.size {

@@ -165,6 +165,19 @@ impl Entry {
             Self::Build(file) => format!("{}-{}{PLACEHOLDER}", file.kind.project().as_dist_info_name(), file.version),
         }
     }
+
+    /// The digest that the view lists it with: the file's own (an sdist's for what must be built), where it is known. Without one
+    /// uv would fetch the file to compute it; then a stand-in is listed, the digest of the metadata or of the address.
+    pub fn listed_digest(&self) -> String {
+        match self {
+            Self::Offered(offered) => {
+                offered.sha256.as_ref().map_or_else(|| hex(&Sha256::digest(&offered.metadata)), ToString::to_string)
+            }
+            Self::Wheel(file) | Self::Build(file) => {
+                file.sha256.as_ref().map_or_else(|| hex(&Sha256::digest(file.url.as_str().as_bytes())), ToString::to_string)
+            }
+        }
+    }
 }
 
 /// The files that a view lists for a project, oldest version first.

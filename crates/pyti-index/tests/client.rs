@@ -104,7 +104,7 @@ async fn metadata_comes_the_cheapest_way() {
         assert_eq!(index.store().size().unwrap().files, stored, "{name}");
     }
     // the directory and the metadata before the last 64 KB
-    let early: Vec<u8> = (0..400_000).map(|n: usize| u8::try_from((n.wrapping_mul(2_654_435_761) >> 13) & 0xff).unwrap()).collect();
+    let early = common::noise(400_000);
     let text = metadata("e", "1.0", &["early"]);
     let bytes = common::zip(&[("e-1.0.dist-info/METADATA", text.as_bytes()), ("e.py", &early)]);
     server.project("e", &[Upload::new("e-1.0-py3-none-any.whl", bytes)]);

@@ -93,14 +93,10 @@ async fn page(State(lens): State<Arc<Lens>>, Path((view, name)): Path<(String, S
 
 fn listed(entry: &Entry, project: &str) -> serde_json::Value {
     let filename = entry.filename();
-    let sha256 = match entry {
-        Entry::Offered(offered) => offered.sha256.clone(),
-        Entry::Wheel(file) | Entry::Build(file) => file.sha256.clone(),
-    };
     let mut value = json!({
         "filename": filename,
         "url": format!("../../files/{project}/{}", escape(&filename)),
-        "hashes": sha256.map_or_else(|| json!({}), |digest| json!({ "sha256": digest.as_str() })),
+        "hashes": { "sha256": entry.listed_digest() },
         "core-metadata": true,
     });
     if let Entry::Wheel(file) | Entry::Build(file) = entry {

@@ -17,34 +17,34 @@ use sha2::{Digest as _, Sha256};
 
 /// One thing that the server has.
 #[derive(Clone)]
-pub struct Thing {
-    pub kind: &'static str,
-    pub body: Bytes,
-    pub ranges: bool,
-    pub etag: Option<&'static str>,
+pub(crate) struct Thing {
+    pub(crate) kind: &'static str,
+    pub(crate) body: Bytes,
+    pub(crate) ranges: bool,
+    pub(crate) etag: Option<&'static str>,
     /// Statuses answered first, one a request.
-    pub first: Vec<u16>,
+    pub(crate) first: Vec<u16>,
     /// Waits before the answer.
-    pub stall: Duration,
+    pub(crate) stall: Duration,
     /// Ends the body after so many bytes, though it promised more.
-    pub cut: Option<usize>,
+    pub(crate) cut: Option<usize>,
 }
 
 impl Thing {
-    pub fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
         Self { kind, body: body.into(), ranges: true, etag: None, first: Vec::new(), stall: Duration::ZERO, cut: None }
     }
 }
 
 #[derive(Clone, Default)]
-pub struct Server {
+pub(crate) struct Server {
     things: Arc<Mutex<HashMap<String, Thing>>>,
     log: Arc<Mutex<Vec<String>>>,
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self { port: listener.local_addr().unwrap().port(), ..Self::default() };
         let router = Router::new().fallback(serve).with_state(server.clone());
@@ -52,25 +52,25 @@ impl Server {
         server
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/simple/", self.port)
     }
 
-    pub fn put(&self, path: &str, thing: Thing) {
+    pub(crate) fn put(&self, path: &str, thing: Thing) {
         self.things.lock().unwrap().insert(path.to_owned(), thing);
     }
 
     /// Requests so far: `GET /path status`.
-    pub fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
-    pub fn asked(&self, part: &str) -> usize {
+    pub(crate) fn asked(&self, part: &str) -> usize {
         self.log().iter().filter(|line| line.contains(part)).count()
     }
 
     /// Adds a project page with its files.
-    pub fn project(&self, name: &str, files: &[Upload]) {
+    pub(crate) fn project(&self, name: &str, files: &[Upload]) {
         let mut listed = Vec::new();
         for file in files {
             let mut entry = serde_json::json!({
@@ -120,7 +120,7 @@ async fn serve(State(server): State<Server>, request: Request) -> Response<Body>
             }
             if thing.etag.is_some() && header("if-none-match").as_deref() == thing.etag {
                 (304, Body::empty())
-            } else if let Some(range) = header("range").filter(|_| thing.ranges) {
+            } else if let Some(range) = header("range").filter(|_| thing.ranges && !thing.body.is_empty()) {
                 let total = thing.body.len();
                 let (from, to) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
                 let (from, to) = if from.is_empty() {
@@ -155,25 +155,25 @@ impl futures_core::Stream for Cut {
 
 /// A file to upload.
 #[derive(Clone)]
-pub struct Upload {
-    pub filename: String,
-    pub bytes: Bytes,
-    pub metadata: Option<String>,
-    pub requires_python: Option<&'static str>,
-    pub yanked: bool,
+pub(crate) struct Upload {
+    pub(crate) filename: String,
+    pub(crate) bytes: Bytes,
+    pub(crate) metadata: Option<String>,
+    pub(crate) requires_python: Option<&'static str>,
+    pub(crate) yanked: bool,
 }
 
 impl Upload {
-    pub fn new(filename: &str, bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(filename: &str, bytes: Vec<u8>) -> Self {
         Self { filename: filename.to_owned(), bytes: bytes.into(), metadata: None, requires_python: None, yanked: false }
     }
 }
 
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub fn metadata(name: &str, version: &str, requires: &[&str]) -> String {
+pub(crate) fn metadata(name: &str, version: &str, requires: &[&str]) -> String {
     let mut text = format!("Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n");
     for line in requires {
         text.push_str(&format!("Requires-Dist: {line}\n"));
@@ -182,7 +182,7 @@ pub fn metadata(name: &str, version: &str, requires: &[&str]) -> String {
 }
 
 /// A zip archive of deflated entries.
-pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for (name, data) in entries {
         let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -218,15 +218,27 @@ pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
+/// Bytes that cannot be compressed.
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    })
+    .take(length)
+    .collect()
+}
+
 /// A wheel with so many bytes of ballast before its metadata.
-pub fn wheel(name: &str, version: &str, requires: &[&str], ballast: usize) -> Upload {
+pub(crate) fn wheel(name: &str, version: &str, requires: &[&str], ballast: usize) -> Upload {
     let folder = format!("{name}-{version}.dist-info/METADATA");
-    let noise: Vec<u8> = (0..ballast).map(|n| u8::try_from((n.wrapping_mul(2_654_435_761) >> 11) & 0xff).unwrap()).collect();
-    let bytes = zip(&[(&format!("{name}.py"), &noise), (&folder, metadata(name, version, requires).as_bytes())]);
+    let bytes = zip(&[(&format!("{name}.py"), &noise(ballast)), (&folder, metadata(name, version, requires).as_bytes())]);
     Upload::new(&format!("{name}-{version}-py3-none-any.whl"), bytes)
 }
 
-pub fn sdist(name: &str, version: &str, pkg_info: &str) -> Upload {
+pub(crate) fn sdist(name: &str, version: &str, pkg_info: &str) -> Upload {
     let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     let mut header = tar::Header::new_gnu();
     header.set_size(pkg_info.len() as u64);
@@ -236,20 +248,20 @@ pub fn sdist(name: &str, version: &str, pkg_info: &str) -> Upload {
     Upload::new(&format!("{name}-{version}.tar.gz"), archive.into_inner().unwrap().finish().unwrap())
 }
 
-pub fn settings(url: &str) -> Settings {
+pub(crate) fn settings(url: &str) -> Settings {
     Settings { timeout: Duration::from_millis(1500), retries: 2, ..Settings::only(url.parse().unwrap()) }
 }
 
-pub fn index(url: &str, dir: &Path) -> Index {
+pub(crate) fn index(url: &str, dir: &Path) -> Index {
     let store = FileStore::open(&dir.join("files")).unwrap();
     Index::new(settings(url), store, &dir.join("cache"), false).unwrap().with_parser(parser())
 }
 
-pub fn parser() -> PathBuf {
+pub(crate) fn parser() -> PathBuf {
     env!("CARGO_BIN_EXE_pyti-index-parser").into()
 }
 
-pub fn interpreter() -> Interpreter {
+pub(crate) fn interpreter() -> Interpreter {
     Interpreter {
         implementation: "cpython".into(),
         version: "3.11.2".into(),
