@@ -214,6 +214,16 @@ fn wheel(folder: &Path, name: &str) -> BoxWheel {
     }
 }
 
+fn bundled_pip(python: &Interpreter) -> Option<String> {
+    let code = "import ensurepip, pathlib; print(*(pathlib.Path(ensurepip.__file__).parent / '_bundled').glob('pip-*.whl'))";
+    let output = Command::new(&python.executable)
+        .args(["-I", "-c", code])
+        .output()
+        .ok()?;
+    let path = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    Path::new(&path).is_file().then_some(path)
+}
+
 #[test]
 fn an_environment_is_made_and_a_wrong_digest_is_refused() {
     let Some((python, uv)) = tools() else { return };
@@ -262,6 +272,26 @@ fn an_environment_is_made_and_a_wrong_digest_is_refused() {
         String::from_utf8_lossy(&installed.stderr)
     );
     assert_eq!(says("pyti_second"), "42 False\n");
+
+    let third = wheel(folder.path(), "pyti_third");
+    if let Some(pip) = bundled_pip(&python) {
+        let request = InstallOne {
+            uv,
+            venv: &venv,
+            wheel: &third.path,
+            installer: Installer::Pip,
+            pip_wheel: Some(&pip),
+        };
+        let installed = run(&install(&request).unwrap(), folder.path());
+        assert!(
+            installed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&installed.stderr)
+        );
+        assert!(says("pyti_third").starts_with("42 "));
+    } else {
+        eprintln!("SKIPPED in part: this interpreter bundles no pip");
+    }
 
     let lying = BoxWheel {
         sha256: "0".repeat(64).parse().unwrap(),
