@@ -1,7 +1,7 @@
 //! Which interpreters this machine has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -162,7 +162,7 @@ fn admit(found: &mut Found, answer: Answer) {
     }
 }
 
-/// Final CPython with its lock first, then by version.
+/// Final `CPython` with its lock first, then by version.
 fn rank(interpreter: &Interpreter) -> (bool, bool, bool, Option<Version>) {
     let version = interpreter.version.parse::<Version>().ok();
     let last = version.as_ref().is_some_and(|v| !v.any_prerelease());
@@ -288,7 +288,6 @@ fn ask(path: &Path, limit: Duration) -> Result<Answer, String> {
     if !status.success() {
         return Err(format!("asked what it is, it ended with {status}"));
     }
-    use std::io::Seek as _;
     let mut bytes = Vec::new();
     out.rewind().map_err(|e| e.to_string())?;
     out.take(ANSWER_CAP)
@@ -462,6 +461,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     fn this_machine_is_searched_and_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let env = |name: &str| std::env::var(name).ok();

@@ -148,8 +148,10 @@ fn document(text: &[u8]) -> Result<Vec<Package>, LockError> {
     Ok(document.packages)
 }
 
-/// Name, version and the one file of a package.
-fn one_file(package: Package) -> Result<(String, String, Option<String>, File, Option<Digest>), LockError> {
+/// Name, version, marker, the one file, and the digest of the sdist that it was built from.
+type OneFile = (String, String, Option<String>, File, Option<Digest>);
+
+fn one_file(package: Package) -> Result<OneFile, LockError> {
     let wrong = |why: &str| LockError::Package {
         package: package.name.clone(),
         why: why.to_owned(),
@@ -285,7 +287,7 @@ pub fn parse_box_lock(text: &str) -> Result<Vec<BoxWheel>, LockError> {
             return Err(wrong("has an address; a box has none"));
         }
         let path = file.path.ok_or_else(|| wrong("has no path"))?;
-        let tame = path.starts_with('/') && path.split('/').skip(1).all(|part| is_plain(part));
+        let tame = path.starts_with('/') && path.split('/').skip(1).all(is_plain);
         if !tame {
             return Err(wrong("has a path that is not absolute and plain"));
         }

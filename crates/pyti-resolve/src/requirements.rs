@@ -163,4 +163,67 @@ mod tests {
         assert_eq!(build_set(&declared, &[Foreign::new("hatchling")]), ["hatchling"]);
         assert_eq!(runtime_set("a", "1", &["y".into(), "x".into()]), ["a[x,y]==1"]);
     }
+
+    #[test]
+    fn tests_keep_what_the_runtime_chose_and_the_subject_stays_pinned() {
+        let metadata = Metadata {
+            name: Foreign::new("A_b"),
+            version: Foreign::new("1"),
+            ..Metadata::default()
+        };
+        let recipe = Recipe {
+            runner: Runner::Pytest,
+            arguments: Vec::new(),
+            requirements: vec!["mock".into(), "a-b>=9".into()],
+            extras: vec!["test".into()],
+            why: Vec::new(),
+        };
+        let locked = crate::lock::LockedPackage {
+            name: "six".into(),
+            version: "1.17.0".into(),
+            filename: "six-1.17.0-py2.py3-none-any.whl".into(),
+            url: None,
+            sha256: None,
+            is_placeholder: false,
+            marker: None,
+        };
+        let (lines, constraints) = test_set(
+            &metadata,
+            &recipe,
+            &IndexLock {
+                packages: vec![locked],
+            },
+        );
+        assert_eq!(lines, ["A_b[test]==1", "mock", "pytest"]);
+        assert_eq!(constraints, ["six==1.17.0"]);
+        let unittest = Recipe {
+            runner: Runner::Unittest,
+            ..recipe
+        };
+        assert_eq!(
+            test_set(&metadata, &unittest, &IndexLock::default()).0,
+            ["A_b[test]==1", "mock"]
+        );
+    }
+
+    #[test]
+    fn older_setuptools_only_before_3_12() {
+        let mut python = Interpreter {
+            implementation: "cpython".into(),
+            version: "3.11.7".into(),
+            free_threaded: false,
+            executable: "/usr/bin/python3.11".into(),
+            prefix: "/usr".into(),
+            platform: "linux_x86_64".into(),
+            has_headers: true,
+        };
+        let legacy = BuildDeclaration::default();
+        assert_eq!(build_attempts(&legacy, &python).len(), 2);
+        python.version = "3.12.0".into();
+        assert_eq!(build_attempts(&legacy, &python).len(), 1);
+        let one = crate::environment_key("", &python, "/home/dev/venv");
+        assert_eq!(one, crate::environment_key("", &python, "/home/dev/venv"));
+        python.free_threaded = true;
+        assert_ne!(one, crate::environment_key("", &python, "/home/dev/venv"));
+    }
 }

@@ -113,6 +113,9 @@ fn suits(answer: &[u8]) -> bool {
 }
 
 /// Takes the program out of a pinned wheel; the file is verified first, and appears whole or not at all.
+///
+/// Starting it can fail for a moment with `ETXTBSY` when another thread of the same process forked while the program
+/// was being written: unpack before starting other processes, or try again.
 pub fn unpack(wheel: &Path, into: &Path) -> Result<PathBuf, UvError> {
     let io = |what, path: &Path| {
         let path = path.to_owned();
@@ -151,7 +154,7 @@ fn take_program(bytes: &[u8], wheel: &Path, into: &Path) -> Result<PathBuf, UvEr
         .filter_map(|name| name.ok().map(std::borrow::Cow::into_owned))
         .find(|name| {
             name.split_once('/')
-                .is_some_and(|(top, rest)| top.ends_with(".data") && rest == "scripts/uv")
+                .is_some_and(|(top, rest)| top.strip_suffix(".data").is_some() && rest == "scripts/uv")
         })
         .ok_or_else(|| none("no *.data/scripts/uv".to_owned()))?;
     let mut program = Vec::new();

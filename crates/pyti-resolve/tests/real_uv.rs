@@ -1,9 +1,12 @@
 //! The commands, given to a real uv: against a tiny index on loopback, and with a harmless wheel of our own.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use pyti_model::plan::{Installer, Interpreter};
 use pyti_resolve::explain::{Kind, explain};
@@ -19,7 +22,15 @@ fn env(name: &str) -> Option<String> {
 }
 
 /// An interpreter, and a uv: of the machine, or fetched once by pip into the temporary folder.
+///
+/// Once for all tests: a process that another test starts while the program is being written would inherit the
+/// open file for a moment, and the program could not be run ("text file busy").
 fn tools() -> Option<(Interpreter, PathBuf)> {
+    static TOOLS: OnceLock<Option<(Interpreter, PathBuf)>> = OnceLock::new();
+    TOOLS.get_or_init(find_tools).clone()
+}
+
+fn find_tools() -> Option<(Interpreter, PathBuf)> {
     let python = interpreters::choose(&interpreters::find(&env), None);
     let Ok(python) = python else {
         eprintln!("SKIPPED: no CPython on this machine");
