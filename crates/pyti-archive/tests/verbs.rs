@@ -18,7 +18,13 @@ fn program() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    path.join("examples/verb")
+    path.push("examples/verb");
+    assert!(
+        path.exists(),
+        "{} is missing: cargo builds it with `cargo test -p pyti-archive`",
+        path.display()
+    );
+    path
 }
 
 /// Runs a command line; gives its output and what it wrote to descriptor 7.

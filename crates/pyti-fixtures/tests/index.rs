@@ -282,6 +282,25 @@ fn pip_takes_wheels_from_it_and_builds_sdists_with_the_plain_backend() {
         let facts = pyti_archive::wheel::read(&path, &pyti_archive::Limits::default());
         assert_eq!((facts.fatal, facts.problems), (None, Vec::new()), "{wheel}");
     }
+    let output = pip(
+        &index,
+        dir.path(),
+        &["wheel", "dynamic-requires", "in-tree-backend"],
+    )
+    .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for wheel in [
+        "dynamic_requires-1.0.0-py3-none-any.whl",
+        "in_tree_backend-1.0.0-py3-none-any.whl",
+    ] {
+        let facts = pyti_archive::wheel::read(&dir.path().join(wheel), &pyti_archive::Limits::default());
+        assert_eq!((facts.fatal, facts.problems), (None, Vec::new()), "{wheel}");
+    }
+    assert!(index.count("/files/build_helper") > 0, "the hook asked for it");
     let output = pip(&index, dir.path(), &["download", "--no-deps", "lying-name"]).unwrap();
     assert!(!output.status.success(), "pip believes it");
 }
