@@ -205,3 +205,37 @@ fn wheels_are_compared_without_what_every_build_changes() {
     let broken = put(dir.path(), "broken.whl", b"<html>");
     assert!(compare(&built, &broken, &Limits::default()).fatal.is_some());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 128, failure_persistence: None, ..proptest::prelude::ProptestConfig::default()
+    })]
+
+    #[test]
+    fn damaged_wheels_never_panic(at in 0..100_000_usize, with: u8, cut in 0..100_000_usize) {
+        let mut bytes = wheel(&files());
+        let at = at % bytes.len();
+        bytes[at] = with;
+        facts("foo-1.0-py3-none-any.whl", &bytes);
+        bytes.truncate(cut % bytes.len());
+        facts("foo-1.0-py3-none-any.whl", &bytes);
+    }
+
+    #[test]
+    fn damaged_texts_never_panic(
+        which in 0..4_usize, text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)
+    ) {
+        let name = ["METADATA", "WHEEL", "RECORD", "entry_points.txt"][which];
+        let mut files = files();
+        files.iter_mut().find(|(n, _)| n.ends_with(name)).unwrap().1 = text;
+        facts("foo-1.0-py3-none-any.whl", &wheel(&files));
+    }
+
+    #[test]
+    fn results_of_strangers_never_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+        let _ = pyti_archive::wheel::parse(&bytes);
+        let _ = pyti_archive::compare::parse(&bytes);
+        let _ = pyti_archive::compilers::parse(&bytes);
+        let _ = pyti_archive::metadata::parse(&bytes);
+    }
+}
