@@ -98,4 +98,28 @@ mod tests {
             Err(PlanError::TooLarge)
         ));
     }
+
+    #[test]
+    fn a_written_plan_comes_back() {
+        let plan: Plan = serde_json::from_value(serde_json::json!({
+            "version": PLAN_VERSION,
+            "target": {
+                "project": "a", "version": "1", "filename": "a-1.tar.gz", "kind": "sdist",
+                "sha256": "a".repeat(64), "size": 1
+            },
+            "interpreter": {
+                "implementation": "cpython", "version": "3.13.0", "free_threaded": false,
+                "executable": "/usr/bin/python3", "prefix": "/usr", "platform": "linux_x86_64", "has_headers": true
+            },
+            "isolation": "sandbox",
+            "run_tests": true,
+            "limits": pyti_model::effect::Limits::default(),
+            "hash_seed": 0
+        }))
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        write(&path, &plan).unwrap();
+        assert_eq!(read(&path).unwrap(), plan);
+    }
 }
