@@ -123,16 +123,27 @@ impl Settings {
 
     /// Reads the configuration of the machine. Blocks: files are read, and without any configuration pip is run.
     pub fn discover(env: Env<'_>, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let found = if overrides.ignore_files { files::Found::default() } else { files::read(env)? };
+        let found = if overrides.ignore_files {
+            files::Found::default()
+        } else {
+            files::read(env)?
+        };
         let pick = |names: &[&str], key: &str| -> Option<(String, String)> {
-            let from_env = names.iter().find_map(|name| Some((env(name).filter(|v| !v.trim().is_empty())?, (*name).to_owned())));
+            let from_env = names
+                .iter()
+                .find_map(|name| Some((env(name).filter(|v| !v.trim().is_empty())?, (*name).to_owned())));
             from_env.or_else(|| found.values.get(key).cloned())
         };
         let main = overrides
             .index_url
             .clone()
             .map(|url| (url, "--index-url".to_owned()))
-            .or_else(|| pick(&["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"], "index-url"));
+            .or_else(|| {
+                pick(
+                    &["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"],
+                    "index-url",
+                )
+            });
         let (address, origin) = match main {
             Some(found) => found,
             None if overrides.ignore_files => return Err(ConfigError::NoIndex),
@@ -141,9 +152,12 @@ impl Settings {
         let mut settings = Self::only(parse_url(&address, &origin)?);
         settings.origin = origin;
         let extra = if overrides.extra_index_urls.is_empty() {
-            pick(&["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"], "extra-index-url")
-                .map(|(list, origin)| (words(&list), origin))
-                .unwrap_or_default()
+            pick(
+                &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
+                "extra-index-url",
+            )
+            .map(|(list, origin)| (words(&list), origin))
+            .unwrap_or_default()
         } else {
             (overrides.extra_index_urls.clone(), "--extra-index-url".to_owned())
         };
@@ -155,19 +169,36 @@ impl Settings {
             };
             settings.extra.push(with_slash(parse_url(url, &extra.1)?));
         }
-        settings.certificate = pick(&["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"], "cert").map(|(path, _)| path.into());
+        settings.certificate =
+            pick(&["SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"], "cert").map(|(path, _)| path.into());
         if let Some((proxy, origin)) = pick(&["PIP_PROXY"], "proxy") {
-            let proxy = if proxy.contains("://") { proxy } else { format!("http://{proxy}") };
-            settings.proxy = Some(Url::parse(&proxy).map_err(|e| ConfigError::BadUrl { origin, why: e.to_string() })?);
+            let proxy = if proxy.contains("://") {
+                proxy
+            } else {
+                format!("http://{proxy}")
+            };
+            settings.proxy = Some(Url::parse(&proxy).map_err(|e| ConfigError::BadUrl {
+                origin,
+                why: e.to_string(),
+            })?);
         }
         settings.netrc = env("NETRC")
             .map(PathBuf::from)
             .or_else(|| env("HOME").map(|home| Path::new(&home).join(".netrc")))
             .filter(|path| path.is_file());
-        settings.trusted_hosts = pick(&["UV_INSECURE_HOST", "PIP_TRUSTED_HOST"], "trusted-host").map(|(list, _)| words(&list)).unwrap_or_default();
-        settings.find_links = pick(&["UV_FIND_LINKS", "PIP_FIND_LINKS"], "find-links").map(|(list, _)| words(&list)).unwrap_or_default();
-        let number = |names: &[&str], key: &str| pick(names, key).and_then(|(text, _)| text.trim().parse::<f64>().ok());
-        if let Some(seconds) = number(&["UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT"], "timeout") {
+        settings.trusted_hosts = pick(&["UV_INSECURE_HOST", "PIP_TRUSTED_HOST"], "trusted-host")
+            .map(|(list, _)| words(&list))
+            .unwrap_or_default();
+        settings.find_links = pick(&["UV_FIND_LINKS", "PIP_FIND_LINKS"], "find-links")
+            .map(|(list, _)| words(&list))
+            .unwrap_or_default();
+        let number = |names: &[&str], key: &str| {
+            pick(names, key).and_then(|(text, _)| text.trim().parse::<f64>().ok())
+        };
+        if let Some(seconds) = number(
+            &["UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT"],
+            "timeout",
+        ) {
             settings.timeout = Duration::from_secs_f64(seconds.clamp(1.0, 600.0));
         }
         if let Some(timeout) = overrides.timeout {
@@ -185,7 +216,10 @@ impl Settings {
 type Values = BTreeMap<String, (String, String)>;
 
 fn words(list: &str) -> Vec<String> {
-    list.split([' ', '\n', '\t', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    list.split([' ', '\n', '\t', ','])
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn with_slash(mut url: Url) -> Url {
@@ -197,7 +231,10 @@ fn with_slash(mut url: Url) -> Url {
 }
 
 fn parse_url(text: &str, origin: &str) -> Result<Url, ConfigError> {
-    let bad = |why: String| ConfigError::BadUrl { origin: origin.to_owned(), why };
+    let bad = |why: String| ConfigError::BadUrl {
+        origin: origin.to_owned(),
+        why,
+    };
     let url = Url::parse(text.trim()).map_err(|error| bad(error.to_string()))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),

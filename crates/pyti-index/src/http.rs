@@ -4,7 +4,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, RANGE, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, RANGE, RETRY_AFTER,
+};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use url::Url;
 
@@ -53,8 +55,16 @@ impl Http {
         // fails when the program has installed one already, which is as good
         let _ = rustls::crypto::ring::default_provider().install_default();
         let checked = client(&settings, true)?;
-        let unchecked = if settings.trusted_hosts.is_empty() { None } else { Some(client(&settings, false)?) };
-        Ok(Self { settings, checked, unchecked })
+        let unchecked = if settings.trusted_hosts.is_empty() {
+            None
+        } else {
+            Some(client(&settings, false)?)
+        };
+        Ok(Self {
+            settings,
+            checked,
+            unchecked,
+        })
     }
 
     fn request(&self, url: &Url, ask: &Ask) -> Result<RequestBuilder, IndexError> {
@@ -62,11 +72,23 @@ impl Http {
             return Err(IndexError::Scheme(RedactedUrl::new(url.clone())));
         }
         let host = url.host_str().unwrap_or("");
-        let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}")).unwrap_or_default();
-        let trusted = self.settings.trusted_hosts.iter().any(|name| name == host || *name == with_port || name == "*");
-        let client = self.unchecked.as_ref().filter(|_| trusted).unwrap_or(&self.checked);
+        let with_port = url
+            .port_or_known_default()
+            .map(|port| format!("{host}:{port}"))
+            .unwrap_or_default();
+        let trusted = self
+            .settings
+            .trusted_hosts
+            .iter()
+            .any(|name| name == host || *name == with_port || name == "*");
+        let client = self
+            .unchecked
+            .as_ref()
+            .filter(|_| trusted)
+            .unwrap_or(&self.checked);
         let mut request = client.get(url.clone());
-        if url.username().is_empty() && url.password().is_none()
+        if url.username().is_empty()
+            && url.password().is_none()
             && let Some((login, password)) = self.credentials_of(url)
         {
             request = request.basic_auth(login, Some(password));
@@ -89,7 +111,10 @@ impl Http {
     /// Credentials of the configured index on the same origin, else of the netrc file.
     fn credentials_of(&self, url: &Url) -> Option<(String, String)> {
         let configured = std::iter::once(&self.settings.index_url).chain(&self.settings.extra);
-        if let Some(index) = configured.filter(|index| index.origin() == url.origin()).find(|index| !index.username().is_empty()) {
+        if let Some(index) = configured
+            .filter(|index| index.origin() == url.origin())
+            .find(|index| !index.username().is_empty())
+        {
             return Some((decode(index.username()), decode(index.password().unwrap_or(""))));
         }
         credentials(self.settings.netrc.as_deref()?, url.host_str()?)
@@ -99,22 +124,48 @@ impl Http {
     pub(crate) async fn get(&self, url: &Url, ask: &Ask, cap: u64) -> Result<Answer, IndexError> {
         let shown = RedactedUrl::new(url.clone());
         self.repeat(&shown, || async {
-            let response = self.request(url, ask).map_err(Trial::Final)?.send().await.map_err(|e| Trial::Again(Box::new(e.without_url())))?;
+            let response = self
+                .request(url, ask)
+                .map_err(Trial::Final)?
+                .send()
+                .await
+                .map_err(|e| Trial::Again(Box::new(e.without_url())))?;
             let response = sort_status(response, &shown)?;
-            let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
+            let (status, headers, url) = (
+                response.status(),
+                response.headers().clone(),
+                response.url().clone(),
+            );
             let mut body = Vec::new();
             let mut response = response;
             if ask.range.is_some() && status == StatusCode::OK {
                 // the server does not do ranges: the whole file is not wanted here
-                return Ok(Answer { status, headers, url, body });
+                return Ok(Answer {
+                    status,
+                    headers,
+                    url,
+                    body,
+                });
             }
-            while let Some(chunk) = response.chunk().await.map_err(|e| Trial::Again(Box::new(e.without_url())))? {
+            while let Some(chunk) = response
+                .chunk()
+                .await
+                .map_err(|e| Trial::Again(Box::new(e.without_url())))?
+            {
                 if (body.len() + chunk.len()) as u64 > cap {
-                    return Err(Trial::Final(IndexError::TooBig { url: shown.clone(), cap }));
+                    return Err(Trial::Final(IndexError::TooBig {
+                        url: shown.clone(),
+                        cap,
+                    }));
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(Answer { status, headers, url, body })
+            Ok(Answer {
+                status,
+                headers,
+                url,
+                body,
+            })
         })
         .await
     }
@@ -123,7 +174,12 @@ impl Http {
     pub(crate) async fn open(&self, url: &Url, ask: &Ask) -> Result<Response, IndexError> {
         let shown = RedactedUrl::new(url.clone());
         self.repeat(&shown, || async {
-            let response = self.request(url, ask).map_err(Trial::Final)?.send().await.map_err(|e| Trial::Again(Box::new(e.without_url())))?;
+            let response = self
+                .request(url, ask)
+                .map_err(Trial::Final)?
+                .send()
+                .await
+                .map_err(|e| Trial::Again(Box::new(e.without_url())))?;
             sort_status(response, &shown)
         })
         .await
@@ -133,7 +189,11 @@ impl Http {
         self.settings.retries
     }
 
-    async fn repeat<T, F: Future<Output = Result<T, Trial>>>(&self, url: &RedactedUrl, mut attempt: impl FnMut() -> F) -> Result<T, IndexError> {
+    async fn repeat<T, F: Future<Output = Result<T, Trial>>>(
+        &self,
+        url: &RedactedUrl,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, IndexError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -142,10 +202,18 @@ impl Http {
                 Ok(value) => return Ok(value),
                 Err(Trial::Final(error)) => return Err(error),
                 Err(Trial::Again(source)) if last => {
-                    return Err(IndexError::Unreachable { url: url.clone(), attempts, source });
+                    return Err(IndexError::Unreachable {
+                        url: url.clone(),
+                        attempts,
+                        source,
+                    });
                 }
                 Err(Trial::Busy(status, _)) if last => {
-                    return Err(IndexError::Status { url: url.clone(), status: status.as_u16(), attempts });
+                    return Err(IndexError::Status {
+                        url: url.clone(),
+                        status: status.as_u16(),
+                        attempts,
+                    });
                 }
                 Err(Trial::Busy(_, Some(wait))) => wait.min(Duration::from_secs(10)),
                 Err(Trial::Again(_) | Trial::Busy(_, None)) => pause(attempts),
@@ -157,7 +225,8 @@ impl Http {
 
 /// How long to wait before the next attempt: 0.1 s, doubled each time, at most 5 s.
 pub(crate) fn pause(attempts: u32) -> Duration {
-    Duration::from_millis(100u64.saturating_mul(1 << attempts.saturating_sub(1).min(6))).min(Duration::from_secs(5))
+    Duration::from_millis(100u64.saturating_mul(1 << attempts.saturating_sub(1).min(6)))
+        .min(Duration::from_secs(5))
 }
 
 enum Trial {
@@ -171,10 +240,17 @@ fn sort_status(response: Response, url: &RedactedUrl) -> Result<Response, Trial>
     match status.as_u16() {
         200..=299 | 304 | 404 | 410 | 416 => Ok(response),
         408 | 425 | 429 | 500..=599 => {
-            let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+            let after = response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|v| v.to_str().ok()?.parse().ok());
             Err(Trial::Busy(status, after.map(Duration::from_secs)))
         }
-        code => Err(Trial::Final(IndexError::Status { url: url.clone(), status: code, attempts: 1 })),
+        code => Err(Trial::Final(IndexError::Status {
+            url: url.clone(),
+            status: code,
+            attempts: 1,
+        })),
     }
 }
 
@@ -189,11 +265,13 @@ fn client(settings: &Settings, checked: bool) -> Result<Client, IndexError> {
     if let Some(path) = &settings.certificate {
         let what = format!("certificates in {}", path.display());
         let pem = std::fs::read(path).map_err(|e| fail(what.clone())(Box::new(e)))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| fail(what)(Box::new(e)))?;
+        let certificates =
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| fail(what)(Box::new(e)))?;
         builder = builder.tls_certs_merge(certificates);
     }
     if let Some(proxy) = &settings.proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(|e| fail("proxy".into())(Box::new(e)))?);
+        builder =
+            builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(|e| fail("proxy".into())(Box::new(e)))?);
     }
     if !checked {
         builder = builder.tls_danger_accept_invalid_certs(true);
@@ -206,7 +284,10 @@ fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escaped = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escaped = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match escaped {
             Some(byte) => {
                 out.push(byte);

@@ -62,7 +62,14 @@ pub struct View {
 impl View {
     /// A plain view for that interpreter, with a budget of five builds and nobody to build.
     pub fn new(interpreter: Interpreter) -> Self {
-        Self { interpreter, offered: Vec::new(), pre: false, exclude_newer: None, build_budget: 5, builder: None }
+        Self {
+            interpreter,
+            offered: Vec::new(),
+            pre: false,
+            exclude_newer: None,
+            build_budget: 5,
+            builder: None,
+        }
     }
 
     /// The view's address: the same view has the same one, another view another one, so that what uv caches by address is never stale.
@@ -72,7 +79,9 @@ impl View {
             hasher.update((bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
-        put(serde_json::to_string(&self.interpreter).unwrap_or_default().as_bytes());
+        put(serde_json::to_string(&self.interpreter)
+            .unwrap_or_default()
+            .as_bytes());
         put(&[u8::from(self.pre)]);
         put(self.exclude_newer.as_deref().unwrap_or("").as_bytes());
         for url in index.settings().extra.iter().chain([&index.settings().index_url]) {
@@ -113,7 +122,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Lens {
     /// A lens over that index.
     pub fn new(index: Index) -> Arc<Self> {
-        Arc::new(Self { index, views: Mutex::default() })
+        Arc::new(Self {
+            index,
+            views: Mutex::default(),
+        })
     }
 
     /// Serves until the task is dropped.
@@ -125,7 +137,11 @@ impl Lens {
     /// The same view opened again starts with a fresh budget and an empty list of what was left out.
     pub fn open_view(&self, view: View) -> String {
         let digest = view.digest(&self.index);
-        let open = Open { view, built: Mutex::new(0), left_out: Mutex::default() };
+        let open = Open {
+            view,
+            built: Mutex::new(0),
+            left_out: Mutex::default(),
+        };
         lock(&self.views).insert(digest.clone(), Arc::new(open));
         format!("/s/{digest}/simple/")
     }
@@ -135,7 +151,13 @@ impl Lens {
         let digest = view.strip_prefix("/s/").unwrap_or(view);
         let digest = digest.split('/').next().unwrap_or(digest);
         let open = lock(&self.views).get(digest).cloned();
-        open.map(|open| lock(&open.left_out).iter().map(|(what, why)| format!("{what}: {why}")).collect()).unwrap_or_default()
+        open.map(|open| {
+            lock(&open.left_out)
+                .iter()
+                .map(|(what, why)| format!("{what}: {why}"))
+                .collect()
+        })
+        .unwrap_or_default()
     }
 
     /// Forgets a view.
@@ -162,7 +184,11 @@ impl Entry {
         match self {
             Self::Offered(offered) => offered.filename.clone(),
             Self::Wheel(file) => file.filename.clone(),
-            Self::Build(file) => format!("{}-{}{PLACEHOLDER}", file.kind.project().as_dist_info_name(), file.version),
+            Self::Build(file) => format!(
+                "{}-{}{PLACEHOLDER}",
+                file.kind.project().as_dist_info_name(),
+                file.version
+            ),
         }
     }
 
@@ -170,19 +196,25 @@ impl Entry {
     /// uv would fetch the file to compute it; then a stand-in is listed, the digest of the metadata or of the address.
     pub fn listed_digest(&self) -> String {
         match self {
-            Self::Offered(offered) => {
-                offered.sha256.as_ref().map_or_else(|| hex(&Sha256::digest(&offered.metadata)), ToString::to_string)
-            }
-            Self::Wheel(file) | Self::Build(file) => {
-                file.sha256.as_ref().map_or_else(|| hex(&Sha256::digest(file.url.as_str().as_bytes())), ToString::to_string)
-            }
+            Self::Offered(offered) => offered
+                .sha256
+                .as_ref()
+                .map_or_else(|| hex(&Sha256::digest(&offered.metadata)), ToString::to_string),
+            Self::Wheel(file) | Self::Build(file) => file.sha256.as_ref().map_or_else(
+                || hex(&Sha256::digest(file.url.as_str().as_bytes())),
+                ToString::to_string,
+            ),
         }
     }
 }
 
 /// The files that a view lists for a project, oldest version first.
 async fn entries(index: &Index, view: &View, name: &str) -> Result<Vec<Entry>, IndexError> {
-    let offered: Vec<&Offered> = view.offered.iter().filter(|offered| offered.name == name).collect();
+    let offered: Vec<&Offered> = view
+        .offered
+        .iter()
+        .filter(|offered| offered.name == name)
+        .collect();
     let project = match index.project(name).await {
         Ok(project) => Some(project),
         Err(IndexError::UnknownProject { .. } | IndexError::Offline { .. }) if !offered.is_empty() => None,
@@ -191,11 +223,16 @@ async fn entries(index: &Index, view: &View, name: &str) -> Result<Vec<Entry>, I
     let mut list: BTreeMap<uv_pep440::Version, Entry> = BTreeMap::new();
     if let Some(project) = project
         && let (Ok(tags), Ok(python)) = (tags_of(&view.interpreter), python_of(&view.interpreter))
-        && project.status.as_ref().is_none_or(|status| status.state != crate::project::ProjectState::Quarantined)
+        && project
+            .status
+            .as_ref()
+            .is_none_or(|status| status.state != crate::project::ProjectState::Quarantined)
     {
         let mut releases: BTreeMap<&uv_pep440::Version, Vec<&ProjectFile>> = BTreeMap::new();
         let seen = |file: &&ProjectFile| {
-            view.exclude_newer.as_deref().is_none_or(|moment| select::is_before(file.uploaded.as_deref(), moment))
+            view.exclude_newer
+                .as_deref()
+                .is_none_or(|moment| select::is_before(file.uploaded.as_deref(), moment))
         };
         for file in project.files.iter().filter(seen) {
             releases.entry(&file.version).or_default().push(file);
@@ -225,15 +262,24 @@ async fn entries(index: &Index, view: &View, name: &str) -> Result<Vec<Entry>, I
 }
 
 /// From a line of uv's lock back to the file. `None` when the view lists no such file.
-pub async fn resolve_entry(index: &Index, view: &View, name: &str, version: &str, filename: &str) -> Result<Option<Entry>, IndexError> {
+pub async fn resolve_entry(
+    index: &Index,
+    view: &View,
+    name: &str,
+    version: &str,
+    filename: &str,
+) -> Result<Option<Entry>, IndexError> {
     let name = normalise(name).ok_or_else(|| IndexError::BadName(name.chars().take(100).collect()))?;
     let wanted: Option<uv_pep440::Version> = version.parse().ok();
-    let found = entries(index, view, name.as_ref()).await?.into_iter().find(|entry| {
-        let version = match entry {
-            Entry::Offered(offered) => offered.version.parse().ok(),
-            Entry::Wheel(file) | Entry::Build(file) => Some(file.version.clone()),
-        };
-        entry.filename() == filename && version == wanted
-    });
+    let found = entries(index, view, name.as_ref())
+        .await?
+        .into_iter()
+        .find(|entry| {
+            let version = match entry {
+                Entry::Offered(offered) => offered.version.parse().ok(),
+                Entry::Wheel(file) | Entry::Build(file) => Some(file.version.clone()),
+            };
+            entry.filename() == filename && version == wanted
+        });
     Ok(found)
 }

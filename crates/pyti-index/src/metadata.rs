@@ -31,7 +31,11 @@ impl Index {
     /// requests; the whole wheel; the sdist's own, when it is static (Metadata 2.2, nothing needed is dynamic); else built.
     ///
     /// Name and version were compared with the file's name.
-    pub async fn metadata(&self, file: &ProjectFile, builder: Option<&dyn MetadataBuilder>) -> Result<Vec<u8>, MetadataError> {
+    pub async fn metadata(
+        &self,
+        file: &ProjectFile,
+        builder: Option<&dyn MetadataBuilder>,
+    ) -> Result<Vec<u8>, MetadataError> {
         let key = key(file);
         if let Some(bytes) = self.cached("metadata", &key) {
             return checked(file, bytes);
@@ -44,7 +48,11 @@ impl Index {
         Ok(bytes)
     }
 
-    async fn find_metadata(&self, file: &ProjectFile, builder: Option<&dyn MetadataBuilder>) -> Result<(Vec<u8>, bool), MetadataError> {
+    async fn find_metadata(
+        &self,
+        file: &ProjectFile,
+        builder: Option<&dyn MetadataBuilder>,
+    ) -> Result<(Vec<u8>, bool), MetadataError> {
         let stored = file.sha256.as_ref().and_then(|digest| self.store().get(digest));
         if stored.is_none() && file.core_metadata {
             let mut url = file.url.clone();
@@ -62,8 +70,14 @@ impl Index {
             }
             return match self.whole(file, Job::Wheel).await? {
                 Reply::Metadata { bytes } => Ok((bytes, true)),
-                Reply::Bad { why } => Err(MetadataError::Archive { filename: file.filename.clone(), why }),
-                _ => Err(MetadataError::Archive { filename: file.filename.clone(), why: "unreadable".into() }),
+                Reply::Bad { why } => Err(MetadataError::Archive {
+                    filename: file.filename.clone(),
+                    why,
+                }),
+                _ => Err(MetadataError::Archive {
+                    filename: file.filename.clone(),
+                    why: "unreadable".into(),
+                }),
             };
         }
         let why = match self.whole(file, Job::Sdist).await? {
@@ -75,13 +89,22 @@ impl Index {
             _ => "unreadable".into(),
         };
         let Some(builder) = builder else {
-            return Err(MetadataError::MustBuild { filename: file.filename.clone(), why });
+            return Err(MetadataError::MustBuild {
+                filename: file.filename.clone(),
+                why,
+            });
         };
         // what is built depends on the interpreter, so it is the builder that caches
         match builder.build(file).await {
             Ok(bytes) if bytes.len() as u64 <= caps::METADATA => Ok((bytes, false)),
-            Ok(bytes) => Err(MetadataError::Build { filename: file.filename.clone(), why: format!("{} bytes are too many", bytes.len()) }),
-            Err(why) => Err(MetadataError::Build { filename: file.filename.clone(), why }),
+            Ok(bytes) => Err(MetadataError::Build {
+                filename: file.filename.clone(),
+                why: format!("{} bytes are too many", bytes.len()),
+            }),
+            Err(why) => Err(MetadataError::Build {
+                filename: file.filename.clone(),
+                why,
+            }),
         }
     }
 
@@ -89,29 +112,51 @@ impl Index {
     async fn by_ranges(&self, file: &ProjectFile) -> Result<Option<Vec<u8>>, MetadataError> {
         let mut range = format!("bytes=-{TAIL}");
         for _ in 0..3 {
-            let ask = Ask { range: Some(range), ..Ask::default() };
+            let ask = Ask {
+                range: Some(range),
+                ..Ask::default()
+            };
             let answer = self.http()?.get(&file.url, &ask, caps::PAGE).await?;
             if answer.status != StatusCode::PARTIAL_CONTENT {
                 return Ok(None);
             }
-            let Some(total) = answer.header(CONTENT_RANGE).and_then(|text| text.rsplit('/').next()?.parse::<u64>().ok()) else {
+            let Some(total) = answer
+                .header(CONTENT_RANGE)
+                .and_then(|text| text.rsplit('/').next()?.parse::<u64>().ok())
+            else {
                 return Ok(None);
             };
-            let mut reply = self.parse(file, Job::Tail { total }, Input::Bytes(answer.body)).await?;
+            let mut reply = self
+                .parse(file, Job::Tail { total }, Input::Bytes(answer.body))
+                .await?;
             if let Reply::Entry { place } = reply {
-                let end = place.offset.saturating_add(place.span).min(total).saturating_sub(1);
-                let ask = Ask { range: Some(format!("bytes={}-{end}", place.offset)), ..Ask::default() };
+                let end = place
+                    .offset
+                    .saturating_add(place.span)
+                    .min(total)
+                    .saturating_sub(1);
+                let ask = Ask {
+                    range: Some(format!("bytes={}-{end}", place.offset)),
+                    ..Ask::default()
+                };
                 let answer = self.http()?.get(&file.url, &ask, caps::METADATA + TAIL).await?;
                 if answer.status != StatusCode::PARTIAL_CONTENT {
                     return Ok(None);
                 }
-                reply = self.parse(file, Job::Entry(place), Input::Bytes(answer.body)).await?;
+                reply = self
+                    .parse(file, Job::Entry(place), Input::Bytes(answer.body))
+                    .await?;
             }
             match reply {
                 Reply::Metadata { bytes } => return Ok(Some(bytes)),
                 Reply::Wider { from } => range = format!("bytes={from}-"),
                 Reply::Entry { .. } => return Ok(None),
-                Reply::Bad { why } => return Err(MetadataError::Archive { filename: file.filename.clone(), why }),
+                Reply::Bad { why } => {
+                    return Err(MetadataError::Archive {
+                        filename: file.filename.clone(),
+                        why,
+                    });
+                }
             }
         }
         Ok(None)
@@ -125,7 +170,10 @@ impl Index {
 
     async fn parse(&self, file: &ProjectFile, job: Job, input: Input) -> Result<Reply, MetadataError> {
         let program = self.parser();
-        let fail = |why: String| MetadataError::Parser { filename: file.filename.clone(), why };
+        let fail = |why: String| MetadataError::Parser {
+            filename: file.filename.clone(),
+            why,
+        };
         tokio::task::spawn_blocking(move || match program {
             Some(program) => parse::read_in_child(&program, &job, input),
             None => Ok(parse::read(&job, input)),
@@ -151,12 +199,22 @@ pub(crate) fn header(metadata: &[u8], name: &str) -> Option<String> {
 }
 
 fn checked(file: &ProjectFile, bytes: Vec<u8>) -> Result<Vec<u8>, MetadataError> {
-    check(&bytes, &file.filename, file.kind.project().as_ref(), &file.version)?;
+    check(
+        &bytes,
+        &file.filename,
+        file.kind.project().as_ref(),
+        &file.version,
+    )?;
     Ok(bytes)
 }
 
 /// Whether metadata is of that project and version: resolvers take another version's without a word.
-pub(crate) fn check(bytes: &[u8], filename: &str, project: &str, version: &uv_pep440::Version) -> Result<(), MetadataError> {
+pub(crate) fn check(
+    bytes: &[u8],
+    filename: &str,
+    project: &str,
+    version: &uv_pep440::Version,
+) -> Result<(), MetadataError> {
     let name = header(bytes, "Name").unwrap_or_default();
     let told = header(bytes, "Version").unwrap_or_default();
     let lies = |field, got: &str, expected: String| MetadataError::Lies {
@@ -169,7 +227,11 @@ pub(crate) fn check(bytes: &[u8], filename: &str, project: &str, version: &uv_pe
         return Err(lies("name", &name, project.to_owned()));
     }
     // a local version may be missing in the name of an sdist, never the other way round
-    if told.parse::<uv_pep440::Version>().ok().is_none_or(|told| told != *version && told.without_local() != *version) {
+    if told
+        .parse::<uv_pep440::Version>()
+        .ok()
+        .is_none_or(|told| told != *version && told.without_local() != *version)
+    {
         return Err(lies("version", &told, version.to_string()));
     }
     Ok(())
@@ -177,17 +239,28 @@ pub(crate) fn check(bytes: &[u8], filename: &str, project: &str, version: &uv_pe
 
 /// Why an sdist's own metadata does not do; `None` when it does.
 fn dynamic(metadata: &[u8]) -> Option<String> {
-    let Ok((headers, _)) = mailparse::parse_headers(metadata) else { return Some("its PKG-INFO cannot be read".into()) };
+    let Ok((headers, _)) = mailparse::parse_headers(metadata) else {
+        return Some("its PKG-INFO cannot be read".into());
+    };
     let version = headers.get_first_value("Metadata-Version").unwrap_or_default();
-    let mut parts = version.trim().split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut parts = version
+        .trim()
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     if version < (2, 2) {
-        return Some(format!("metadata {}.{} does not say what is dynamic", version.0, version.1));
+        return Some(format!(
+            "metadata {}.{} does not say what is dynamic",
+            version.0, version.1
+        ));
     }
     let fields: Vec<String> = headers.get_all_values("Dynamic");
     fields
         .iter()
-        .find(|field| ["version", "requires-dist", "requires-python", "provides-extra"].contains(&field.trim().to_ascii_lowercase().as_str()))
+        .find(|field| {
+            ["version", "requires-dist", "requires-python", "provides-extra"]
+                .contains(&field.trim().to_ascii_lowercase().as_str())
+        })
         .map(|field| format!("its {} is dynamic", field.trim()))
 }
 
@@ -197,9 +270,16 @@ mod tests {
 
     #[test]
     fn allowed_static_metadata_and_denied_dynamic() {
-        assert_eq!(dynamic(b"Metadata-Version: 2.2\nName: x\nDynamic: License\n"), None);
+        assert_eq!(
+            dynamic(b"Metadata-Version: 2.2\nName: x\nDynamic: License\n"),
+            None
+        );
         assert!(dynamic(b"Metadata-Version: 2.1\nName: x\n").is_some());
-        assert!(dynamic(b"Metadata-Version: 2.4\nDynamic: Requires-Dist\n").unwrap().contains("Requires-Dist"));
+        assert!(
+            dynamic(b"Metadata-Version: 2.4\nDynamic: Requires-Dist\n")
+                .unwrap()
+                .contains("Requires-Dist")
+        );
     }
 
     #[test]

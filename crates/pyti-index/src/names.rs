@@ -64,7 +64,9 @@ pub fn parse_filename(filename: &str, project: &PackageName) -> Result<ParsedNam
         return Err(NameProblem::Unsafe);
     }
     let lower = filename.to_ascii_lowercase();
-    let known = [".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tar"];
+    let known = [
+        ".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tar",
+    ];
     if !known.iter().any(|ending| lower.ends_with(ending)) {
         return Err(NameProblem::OtherKind);
     }
@@ -88,7 +90,11 @@ pub(crate) fn is_plain(filename: &str) -> bool {
 
 /// A project's name, normalised.
 pub(crate) fn normalise(name: &str) -> Option<PackageName> {
-    if name.len() > 200 { None } else { PackageName::from_str(name).ok() }
+    if name.len() > 200 {
+        None
+    } else {
+        PackageName::from_str(name).ok()
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +109,11 @@ mod tests {
     fn allowed_names_that_break_parsers() {
         for (filename, project, version) in [
             ("python_dateutil-4.0.0.tar.gz", "python-dateutil", "4.0.0"),
-            ("python-dateutil-2.9.0.post0.tar.gz", "python-dateutil", "2.9.0.post0"),
+            (
+                "python-dateutil-2.9.0.post0.tar.gz",
+                "python-dateutil",
+                "2.9.0.post0",
+            ),
             ("foursquare-1!2020.1.30.tar.gz", "foursquare", "1!2020.1.30"),
             ("foursquare-1%212020.1.30.tar.gz", "foursquare", "1!2020.1.30"),
             ("functools32-3.2.3-2.tar.gz", "functools32", "3.2.3.post2"),
@@ -123,10 +133,25 @@ mod tests {
     fn denied_names_say_why() {
         assert!(matches!(parse("../x-1.0.tar.gz", "x"), Err(NameProblem::Unsafe)));
         assert!(matches!(parse("x-1.0\n.tar.gz", "x"), Err(NameProblem::Unsafe)));
-        for other in ["x-1.0-py2.7.egg", "x-1.0.win32.exe", "x-1.0-1.noarch.rpm", "x-1.0.msi", "x-1.0.deb"] {
-            assert!(matches!(parse(other, "x"), Err(NameProblem::OtherKind)), "{other}");
+        for other in [
+            "x-1.0-py2.7.egg",
+            "x-1.0.win32.exe",
+            "x-1.0-1.noarch.rpm",
+            "x-1.0.msi",
+            "x-1.0.deb",
+        ] {
+            assert!(
+                matches!(parse(other, "x"), Err(NameProblem::OtherKind)),
+                "{other}"
+            );
         }
-        assert!(matches!(parse("y-1.0-py3-none-any.whl", "x"), Err(NameProblem::OtherProject(_))));
-        assert!(matches!(parse("x-one.tar.gz", "x"), Err(NameProblem::Unreadable(_))));
+        assert!(matches!(
+            parse("y-1.0-py3-none-any.whl", "x"),
+            Err(NameProblem::OtherProject(_))
+        ));
+        assert!(matches!(
+            parse("x-one.tar.gz", "x"),
+            Err(NameProblem::Unreadable(_))
+        ));
     }
 }

@@ -76,7 +76,10 @@ impl Job {
         match self {
             Self::Tail { total } => vec!["tail".into(), total.to_string()],
             Self::Entry(place) => vec![
-                "entry".into(), place.compressed.to_string(), place.size.to_string(), place.deflated.to_string(),
+                "entry".into(),
+                place.compressed.to_string(),
+                place.size.to_string(),
+                place.deflated.to_string(),
             ],
             Self::Wheel => vec!["wheel".into()],
             Self::Sdist => vec!["sdist".into()],
@@ -85,7 +88,9 @@ impl Job {
 
     fn from_arguments(arguments: &[String]) -> Option<Self> {
         match arguments {
-            [word, total] if word == "tail" => Some(Self::Tail { total: total.parse().ok()? }),
+            [word, total] if word == "tail" => Some(Self::Tail {
+                total: total.parse().ok()?,
+            }),
             [word, compressed, size, deflated] if word == "entry" => Some(Self::Entry(Place {
                 offset: 0,
                 span: 0,
@@ -111,20 +116,26 @@ pub(crate) enum Input {
 /// it cannot confine itself.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let arguments: Option<Vec<String>> = arguments.into_iter().map(|a| a.into_string().ok()).collect();
-    let Some(job) = arguments.as_deref().and_then(Job::from_arguments) else { return ExitCode::from(2) };
+    let Some(job) = arguments.as_deref().and_then(Job::from_arguments) else {
+        return ExitCode::from(2);
+    };
     if confine::shut_off().is_err() {
         return ExitCode::from(5);
     }
     let reply = match job {
         Job::Wheel | Job::Sdist => match io::stdin().try_clone_to_file() {
             Ok(file) => read(&job, Input::File(file)),
-            Err(error) => Reply::Bad { why: error.to_string() },
+            Err(error) => Reply::Bad {
+                why: error.to_string(),
+            },
         },
         _ => {
             let mut bytes = Vec::new();
             match io::stdin().lock().take(caps::PAGE).read_to_end(&mut bytes) {
                 Ok(_) => read(&job, Input::Bytes(bytes)),
-                Err(error) => Reply::Bad { why: error.to_string() },
+                Err(error) => Reply::Bad {
+                    why: error.to_string(),
+                },
             }
         }
     };
@@ -158,8 +169,12 @@ fn write_reply(reply: &Reply) -> io::Result<()> {
 /// Reads here, in this process.
 pub(crate) fn read(job: &Job, input: Input) -> Reply {
     let result = match (job, input) {
-        (Job::Tail { total }, Input::Bytes(bytes)) => zipped::tail(&bytes, *total, zipped::Want::WheelMetadata),
-        (Job::Entry(place), Input::Bytes(bytes)) => zipped::entry(&bytes, place).map(|bytes| Reply::Metadata { bytes }),
+        (Job::Tail { total }, Input::Bytes(bytes)) => {
+            zipped::tail(&bytes, *total, zipped::Want::WheelMetadata)
+        }
+        (Job::Entry(place), Input::Bytes(bytes)) => {
+            zipped::entry(&bytes, place).map(|bytes| Reply::Metadata { bytes })
+        }
         (Job::Wheel, Input::File(file)) => zipped::whole(&file, zipped::Want::WheelMetadata),
         (Job::Sdist, Input::File(file)) => tarball::sdist(&file),
         _ => Err("another form of input was expected".into()),
@@ -170,7 +185,13 @@ pub(crate) fn read(job: &Job, input: Input) -> Reply {
 /// Reads in a child. Blocks. The error is of the machinery, not of the bytes.
 pub(crate) fn read_in_child(program: &Path, job: &Job, input: Input) -> Result<Reply, String> {
     let mut command = Command::new(program);
-    command.arg(VERB).args(job.arguments()).env_clear().current_dir("/").stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .arg(VERB)
+        .args(job.arguments())
+        .env_clear()
+        .current_dir("/")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let bytes = match input {
         Input::File(file) => {
             command.stdin(file);
@@ -181,15 +202,21 @@ pub(crate) fn read_in_child(program: &Path, job: &Job, input: Input) -> Result<R
             Some(bytes)
         }
     };
-    let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
+    let mut child = command
+        .spawn()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
     let writer = child.stdin.take().zip(bytes).map(|(mut pipe, bytes)| {
         // a child that died shows in its exit
         std::thread::spawn(move || drop(pipe.write_all(&bytes)))
     });
-    let Some(out) = child.stdout.take() else { return Err("no pipe to the child".into()) };
+    let Some(out) = child.stdout.take() else {
+        return Err("no pipe to the child".into());
+    };
     let reader = std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        out.take(caps::METADATA + 4096).read_to_end(&mut bytes).map(|_| bytes)
+        out.take(caps::METADATA + 4096)
+            .read_to_end(&mut bytes)
+            .map(|_| bytes)
     });
     let end = Instant::now() + TIME;
     let mut nap = Duration::from_micros(200);
@@ -204,23 +231,33 @@ pub(crate) fn read_in_child(program: &Path, job: &Job, input: Input) -> Result<R
                 let _ = child.kill();
                 let _ = child.wait();
                 other.map_err(|error| error.to_string())?;
-                return Ok(Reply::Bad { why: format!("reading it took more than {} seconds", TIME.as_secs()) });
+                return Ok(Reply::Bad {
+                    why: format!("reading it took more than {} seconds", TIME.as_secs()),
+                });
             }
         }
     };
     if let Some(writer) = writer {
         let _ = writer.join();
     }
-    let bytes = reader.join().map_err(|_| "the reader of the child's answer died".to_owned())?.map_err(|e| e.to_string())?;
+    let bytes = reader
+        .join()
+        .map_err(|_| "the reader of the child's answer died".to_owned())?
+        .map_err(|e| e.to_string())?;
     match exit.code() {
         Some(0) => parse_reply(&bytes),
         Some(code @ (2 | 5)) => Err(format!("the child ended with {code}")),
-        _ => Ok(Reply::Bad { why: format!("reading it ended the reader ({exit})") }),
+        _ => Ok(Reply::Bad {
+            why: format!("reading it ended the reader ({exit})"),
+        }),
     }
 }
 
 fn parse_reply(bytes: &[u8]) -> Result<Reply, String> {
-    let at = bytes.iter().position(|byte| *byte == b'\n').ok_or("the child's answer is no line")?;
+    let at = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or("the child's answer is no line")?;
     let mut reply: Reply = serde_json::from_slice(&bytes[..at]).map_err(|error| error.to_string())?;
     if let Reply::Metadata { bytes: body } = &mut reply {
         *body = bytes[at + 1..].to_vec();
@@ -234,7 +271,13 @@ mod tests {
 
     #[test]
     fn jobs_survive_their_arguments() {
-        let place = Place { offset: 0, span: 0, compressed: 5, size: 9, deflated: true };
+        let place = Place {
+            offset: 0,
+            span: 0,
+            compressed: 5,
+            size: 9,
+            deflated: true,
+        };
         for job in [Job::Tail { total: 7 }, Job::Entry(place), Job::Wheel, Job::Sdist] {
             assert_eq!(Job::from_arguments(&job.arguments()), Some(job));
         }
@@ -244,7 +287,12 @@ mod tests {
     #[test]
     fn replies_survive_the_pipe() {
         let reply = parse_reply(b"{\"found\":\"metadata\"}\nName: x\n").unwrap();
-        assert_eq!(reply, Reply::Metadata { bytes: b"Name: x\n".to_vec() });
+        assert_eq!(
+            reply,
+            Reply::Metadata {
+                bytes: b"Name: x\n".to_vec()
+            }
+        );
         assert!(parse_reply(b"garbage").is_err());
     }
 }

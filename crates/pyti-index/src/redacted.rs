@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn denied_credentials_are_not_shown() {
-        let url = RedactedUrl::new(Url::parse("https://user:secret@example.invalid/simple/?token=x").unwrap());
+        let url =
+            RedactedUrl::new(Url::parse("https://user:secret@example.invalid/simple/?token=x").unwrap());
         assert_eq!(url.to_string(), "https://example.invalid/simple/");
         assert!(!format!("{url:?}").contains("secret"));
     }

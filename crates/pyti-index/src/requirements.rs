@@ -31,7 +31,11 @@ pub fn vet(lines: &[String]) -> Vetted {
         match one(bare) {
             Ok(good) => vetted.good.push(good),
             Err(why) => {
-                let shown: String = bare.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                let shown: String = bare
+                    .chars()
+                    .take(200)
+                    .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+                    .collect();
                 vetted.refused.push(format!("{shown}: {why}"));
             }
         }
@@ -93,11 +97,19 @@ mod tests {
     #[test]
     fn allowed_lines_reach_uv() {
         for line in [
-            "six", "six>=1.0", "requests[security,socks]>=2,<3", "tomli; python_version < '3.11'", "x==1!2.0+local",
+            "six",
+            "six>=1.0",
+            "requests[security,socks]>=2,<3",
+            "tomli; python_version < '3.11'",
+            "x==1!2.0+local",
             "zope.interface ~= 5.0 # why",
         ] {
             let vetted = vet_one(line);
-            assert_eq!((vetted.good.len(), vetted.refused.len()), (1, 0), "{line}: {vetted:?}");
+            assert_eq!(
+                (vetted.good.len(), vetted.refused.len()),
+                (1, 0),
+                "{line}: {vetted:?}"
+            );
         }
         assert_eq!(vet_one("  # nothing"), Vetted::default());
     }
@@ -105,12 +117,30 @@ mod tests {
     #[test]
     fn denied_lines_do_not() {
         for line in [
-            "-r /etc/hostname", "-c x", "-i http://example.invalid", "--find-links /x", "-e .", "./x", "/x", "~/x",
-            "x @ https://example.invalid/x.whl", "x @ git+https://example.invalid/x", "x @ file:///x", "https://example.invalid/x.whl",
-            "git+https://example.invalid/x@main", "six \\", "six\n-r /etc/hostname", "six --hash=sha256:00", "==1",
+            "-r /etc/hostname",
+            "-c x",
+            "-i http://example.invalid",
+            "--find-links /x",
+            "-e .",
+            "./x",
+            "/x",
+            "~/x",
+            "x @ https://example.invalid/x.whl",
+            "x @ git+https://example.invalid/x",
+            "x @ file:///x",
+            "https://example.invalid/x.whl",
+            "git+https://example.invalid/x@main",
+            "six \\",
+            "six\n-r /etc/hostname",
+            "six --hash=sha256:00",
+            "==1",
         ] {
             let vetted = vet_one(line);
-            assert_eq!((vetted.good.len(), vetted.refused.len()), (0, 1), "{line}: {vetted:?}");
+            assert_eq!(
+                (vetted.good.len(), vetted.refused.len()),
+                (0, 1),
+                "{line}: {vetted:?}"
+            );
         }
     }
 }

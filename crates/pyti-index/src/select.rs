@@ -84,23 +84,41 @@ fn refuse(status: Status, code: ReasonCode, detail: impl Into<String>) -> Refusa
 /// Chooses a version and its files. Without a pinned version the newest that this interpreter can use is taken, as
 /// pip and uv do; when a version is pinned, that one or the reason why not.
 pub fn choose(project: &Project, wanted: &Wanted<'_>) -> Result<Chosen, Refusal> {
-    if let Some(status) = project.status.as_ref().filter(|status| status.state == ProjectState::Quarantined) {
-        return Err(refuse(Status::Broken, ReasonCode::Quarantined, status.reason.clone().unwrap_or_default()));
+    if let Some(status) = project
+        .status
+        .as_ref()
+        .filter(|status| status.state == ProjectState::Quarantined)
+    {
+        return Err(refuse(
+            Status::Broken,
+            ReasonCode::Quarantined,
+            status.reason.clone().unwrap_or_default(),
+        ));
     }
     let text = wanted.specifiers.unwrap_or("").trim();
-    let specifiers = VersionSpecifiers::from_str(text)
-        .map_err(|error| Refusal::BadSpecifier { text: text.to_owned(), why: error.to_string() })?;
+    let specifiers = VersionSpecifiers::from_str(text).map_err(|error| Refusal::BadSpecifier {
+        text: text.to_owned(),
+        why: error.to_string(),
+    })?;
     let tags = tags_of(wanted.interpreter)?;
     let python = python_of(wanted.interpreter)?;
 
     // versions that the index names are there even when they have no files
-    let mut releases: BTreeMap<Version, Vec<&ProjectFile>> =
-        project.versions.iter().filter_map(|text| Version::from_str(text).ok()).map(|version| (version, Vec::new())).collect();
+    let mut releases: BTreeMap<Version, Vec<&ProjectFile>> = project
+        .versions
+        .iter()
+        .filter_map(|text| Version::from_str(text).ok())
+        .map(|version| (version, Vec::new()))
+        .collect();
     for file in &project.files {
         releases.entry(file.version.clone()).or_default().push(file);
     }
     if releases.is_empty() {
-        return Err(refuse(Status::Broken, ReasonCode::NoFiles, nothing_usable(project)));
+        return Err(refuse(
+            Status::Broken,
+            ReasonCode::NoFiles,
+            nothing_usable(project),
+        ));
     }
     let named: Vec<String> = releases.keys().rev().map(ToString::to_string).collect();
     if let Some(moment) = wanted.exclude_newer {
@@ -109,13 +127,28 @@ pub fn choose(project: &Project, wanted: &Wanted<'_>) -> Result<Chosen, Refusal>
         }
         releases.retain(|_, files| !files.is_empty());
     }
-    let fits: Vec<&Version> = releases.keys().rev().filter(|version| specifiers.contains(version)).collect();
-    let pre = wanted.pre || specifiers.iter().any(uv_pep440::VersionSpecifier::any_prerelease) || fits.iter().all(|v| v.any_prerelease());
-    let fits: Vec<&Version> = fits.into_iter().filter(|version| pre || !version.any_prerelease()).collect();
+    let fits: Vec<&Version> = releases
+        .keys()
+        .rev()
+        .filter(|version| specifiers.contains(version))
+        .collect();
+    let pre = wanted.pre
+        || specifiers.iter().any(uv_pep440::VersionSpecifier::any_prerelease)
+        || fits.iter().all(|v| v.any_prerelease());
+    let fits: Vec<&Version> = fits
+        .into_iter()
+        .filter(|version| pre || !version.any_prerelease())
+        .collect();
     let Some(newest) = fits.first().copied() else {
-        return Err(Refusal::NoVersion { project: project.name.clone(), wanted: text.to_owned(), available: named });
+        return Err(Refusal::NoVersion {
+            project: project.name.clone(),
+            wanted: text.to_owned(),
+            available: named,
+        });
     };
-    let pinned = specifiers.iter().any(|s| matches!(s.operator(), Operator::Equal | Operator::ExactEqual));
+    let pinned = specifiers
+        .iter()
+        .any(|s| matches!(s.operator(), Operator::Equal | Operator::ExactEqual));
     let usable = |version: &Version| {
         let files = releases.get(version).map(Vec::as_slice).unwrap_or_default();
         pick(files, &tags, &python)
@@ -135,7 +168,11 @@ pub fn choose(project: &Project, wanted: &Wanted<'_>) -> Result<Chosen, Refusal>
         Some((version, found)) => finish(version, &found, wanted),
         None => {
             // tell of the newest version that has any file: a version without is no news when an older one has some
-            let told = candidates.iter().find(|v| releases.get(**v).is_some_and(|files| !files.is_empty())).copied().unwrap_or(newest);
+            let told = candidates
+                .iter()
+                .find(|v| releases.get(**v).is_some_and(|files| !files.is_empty()))
+                .copied()
+                .unwrap_or(newest);
             let files = releases.get(told).map(Vec::as_slice).unwrap_or_default();
             Err(why_not::explain(project, told, files, wanted, &python))
         }
@@ -143,25 +180,44 @@ pub fn choose(project: &Project, wanted: &Wanted<'_>) -> Result<Chosen, Refusal>
 }
 
 fn finish(version: &Version, found: &Pick<'_>, wanted: &Wanted<'_>) -> Result<Chosen, Refusal> {
-    let mut chosen = Chosen { version: version.clone(), wheel: found.wheel.cloned(), sdist: found.sdist.cloned(), notes: Vec::new() };
+    let mut chosen = Chosen {
+        version: version.clone(),
+        wheel: found.wheel.cloned(),
+        sdist: found.sdist.cloned(),
+        notes: Vec::new(),
+    };
     for slot in [&mut chosen.wheel, &mut chosen.sdist] {
         if let Some(file) = slot.as_ref()
             && let Some(size) = file.size.filter(|size| *size > wanted.max_bytes)
         {
-            let detail = format!("{} has {size} bytes, the limit is {}", file.filename, wanted.max_bytes);
+            let detail = format!(
+                "{} has {size} bytes, the limit is {}",
+                file.filename, wanted.max_bytes
+            );
             chosen.notes.push(Reason::new(ReasonCode::SizePolicy, detail));
             *slot = None;
         }
     }
     let missing = match wanted.only {
-        None => chosen.wheel.is_none() && chosen.sdist.is_none() || chosen.wheel.is_none() && found.wheel.is_some(),
+        None => {
+            chosen.wheel.is_none() && chosen.sdist.is_none()
+                || chosen.wheel.is_none() && found.wheel.is_some()
+        }
         Some(FileKind::Wheel) => chosen.wheel.is_none(),
         Some(_) => chosen.sdist.is_none(),
     };
     if missing {
-        return Err(Refusal::Outcome(Outcome { status: Status::Skip, reasons: chosen.notes }));
+        return Err(Refusal::Outcome(Outcome {
+            status: Status::Skip,
+            reasons: chosen.notes,
+        }));
     }
-    if let Some(reason) = chosen.wheel.as_ref().or(chosen.sdist.as_ref()).and_then(|file| file.yanked.clone()) {
+    if let Some(reason) = chosen
+        .wheel
+        .as_ref()
+        .or(chosen.sdist.as_ref())
+        .and_then(|file| file.yanked.clone())
+    {
         chosen.notes.push(Reason::new(ReasonCode::Yanked, reason));
     }
     Ok(chosen)
@@ -182,14 +238,21 @@ pub(crate) struct Pick<'a> {
 
 impl Pick<'_> {
     fn is_yanked(&self) -> bool {
-        [self.wheel, self.sdist].into_iter().flatten().all(|file| file.yanked.is_some())
+        [self.wheel, self.sdist]
+            .into_iter()
+            .flatten()
+            .all(|file| file.yanked.is_some())
     }
 }
 
 /// Picks the wheel with the best tags (then the highest build tag) and the sdist (`.tar.gz` first), files that
 /// are not yanked first.
 pub(crate) fn pick<'a>(files: &[&'a ProjectFile], tags: &Tags, python: &Version) -> Pick<'a> {
-    let runs: Vec<&'a ProjectFile> = files.iter().copied().filter(|file| python_fits(file, python)).collect();
+    let runs: Vec<&'a ProjectFile> = files
+        .iter()
+        .copied()
+        .filter(|file| python_fits(file, python))
+        .collect();
     let wheel = runs
         .iter()
         .filter_map(|file| match &file.kind {
@@ -197,7 +260,9 @@ pub(crate) fn pick<'a>(files: &[&'a ProjectFile], tags: &Tags, python: &Version)
             ParsedName::Sdist(_) => None,
         })
         .filter_map(|(file, name)| match name.compatibility(tags) {
-            TagCompatibility::Compatible(priority) => Some((file, (file.yanked.is_none(), priority, name.build_tag().cloned()))),
+            TagCompatibility::Compatible(priority) => {
+                Some((file, (file.yanked.is_none(), priority, name.build_tag().cloned())))
+            }
             TagCompatibility::Incompatible(_) => None,
         })
         .max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.filename.cmp(&a.0.filename)))
@@ -206,13 +271,22 @@ pub(crate) fn pick<'a>(files: &[&'a ProjectFile], tags: &Tags, python: &Version)
         .iter()
         .copied()
         .filter(|file| file.file_kind() == FileKind::Sdist)
-        .max_by_key(|file| (file.yanked.is_none(), file.filename.ends_with(".tar.gz"), file.filename.ends_with(".zip")));
+        .max_by_key(|file| {
+            (
+                file.yanked.is_none(),
+                file.filename.ends_with(".tar.gz"),
+                file.filename.ends_with(".zip"),
+            )
+        });
     Pick { wheel, sdist }
 }
 
 /// Whether a file's `Requires-Python` takes that interpreter. What cannot be read does not forbid, as in pip.
 pub(crate) fn python_fits(file: &ProjectFile, python: &Version) -> bool {
-    file.requires_python.as_deref().and_then(lenient).is_none_or(|specifiers| specifiers.contains(python))
+    file.requires_python
+        .as_deref()
+        .and_then(lenient)
+        .is_none_or(|specifiers| specifiers.contains(python))
 }
 
 /// Reads specifiers as uploads have them: stars behind orderings (`>=3.6.*`) and stray commas are mended.
@@ -227,14 +301,21 @@ pub(crate) fn lenient(text: &str) -> Option<VersionSpecifiers> {
         .split(',')
         .map(|part| part.trim().trim_matches(['"', '\'']))
         .filter(|part| !part.is_empty())
-        .map(|part| if part.starts_with(['>', '<', '~']) { part.trim_end_matches(".*").to_owned() } else { part.to_owned() })
+        .map(|part| {
+            if part.starts_with(['>', '<', '~']) {
+                part.trim_end_matches(".*").to_owned()
+            } else {
+                part.to_owned()
+            }
+        })
         .collect();
     VersionSpecifiers::from_str(&mended.join(",")).ok()
 }
 
 /// The interpreter's version as `Requires-Python` sees it: without pre-release parts.
 pub(crate) fn python_of(interpreter: &Interpreter) -> Result<Version, TagsError> {
-    let version = Version::from_str(&interpreter.version).map_err(|_| TagsError::Version(interpreter.version.clone()))?;
+    let version = Version::from_str(&interpreter.version)
+        .map_err(|_| TagsError::Version(interpreter.version.clone()))?;
     Ok(version.only_release())
 }
 

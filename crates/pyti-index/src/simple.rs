@@ -29,7 +29,7 @@ struct Page {
 #[derive(Deserialize, Default)]
 struct Meta {
     #[serde(default, rename = "_last-serial")]
-    serial: Option<u64>,
+    serial: Value,
     #[serde(default, rename = "api-version")]
     version: Option<String>,
     #[serde(default, rename = "project-status")]
@@ -50,7 +50,7 @@ struct File {
     url: String,
     hashes: BTreeMap<String, String>,
     requires_python: Option<String>,
-    size: Option<u64>,
+    size: Value,
     upload_time: Option<String>,
     yanked: Value,
     core_metadata: Value,
@@ -79,14 +79,23 @@ fn empty(name: &PackageName, index: &RedactedUrl) -> Project {
 
 /// Reads a JSON page; `base` is the address that it came from, after redirects.
 pub(crate) fn from_json(
-    body: &[u8], name: &PackageName, base: &Url, index: &RedactedUrl,
+    body: &[u8],
+    name: &PackageName,
+    base: &Url,
+    index: &RedactedUrl,
 ) -> Result<Project, String> {
-    let page: Page = serde_json::from_slice(body).map_err(|error| format!("not the JSON of a project: {error}"))?;
-    if page.meta.version.as_deref().is_some_and(|version| !version.starts_with("1.")) {
+    let page: Page =
+        serde_json::from_slice(body).map_err(|error| format!("not the JSON of a project: {error}"))?;
+    if page
+        .meta
+        .version
+        .as_deref()
+        .is_some_and(|version| !version.starts_with("1."))
+    {
         return Err("another major version of the Simple API than 1".into());
     }
     let mut project = empty(name, index);
-    project.serial = page.meta.serial;
+    project.serial = whole(&page.meta.serial);
     project.versions = page.versions;
     project.status = match (page.status, page.meta.status) {
         (Some(status), _) => status_of(&status.status, status.reason),
@@ -96,7 +105,9 @@ pub(crate) fn from_json(
     for value in page.files.into_iter().take(MAX_FILES) {
         match serde_json::from_value::<File>(value) {
             Ok(file) => add(&mut project, name, base, file),
-            Err(error) => project.skipped.push((String::new(), format!("unreadable entry: {error}"))),
+            Err(error) => project
+                .skipped
+                .push((String::new(), format!("unreadable entry: {error}"))),
         }
     }
     Ok(project)
@@ -104,7 +115,10 @@ pub(crate) fn from_json(
 
 /// Reads an HTML page.
 pub(crate) fn from_html(
-    body: &[u8], name: &PackageName, base: &Url, index: &RedactedUrl,
+    body: &[u8],
+    name: &PackageName,
+    base: &Url,
+    index: &RedactedUrl,
 ) -> Result<Project, String> {
     let text = String::from_utf8_lossy(body);
     let html = Html::parse_document(&text);
@@ -126,7 +140,10 @@ pub(crate) fn from_html(
             _ => {}
         }
     }
-    if version.as_deref().is_some_and(|version| !version.starts_with("1.")) {
+    if version
+        .as_deref()
+        .is_some_and(|version| !version.starts_with("1."))
+    {
         return Err("another major version of the Simple API than 1".into());
     }
     project.status = marker.0.and_then(|word| status_of(&word, marker.1));
@@ -136,30 +153,52 @@ pub(crate) fn from_html(
         let Some(href) = anchor.attr("href") else { continue };
         let shown: String = anchor.text().collect::<String>().trim().to_owned();
         let (address, fragment) = href.split_once('#').unwrap_or((href, ""));
-        let last = address.split('?').next().unwrap_or("").rsplit('/').next().unwrap_or("");
-        let filename = if is_plain(&shown) && shown.contains('.') { shown } else { last.to_owned() };
+        let last = address
+            .split('?')
+            .next()
+            .unwrap_or("")
+            .rsplit('/')
+            .next()
+            .unwrap_or("");
+        let filename = if is_plain(&shown) && shown.contains('.') {
+            shown
+        } else {
+            last.to_owned()
+        };
         let hashes = fragment
             .split('&')
             .filter_map(|pair| pair.split_once('='))
             .map(|(kind, digest)| (kind.to_owned(), digest.to_owned()))
             .collect();
-        let flag = |attribute: &str| anchor.attr(attribute).map_or(Value::Null, |text| Value::String(text.to_owned()));
-        add(&mut project, name, &base, File {
-            filename,
-            url: address.to_owned(),
-            hashes,
-            requires_python: anchor.attr("data-requires-python").map(str::to_owned),
-            yanked: flag("data-yanked"),
-            core_metadata: flag("data-core-metadata"),
-            data_dist_info_metadata: flag("data-dist-info-metadata"),
-            ..File::default()
-        });
+        let flag = |attribute: &str| {
+            anchor
+                .attr(attribute)
+                .map_or(Value::Null, |text| Value::String(text.to_owned()))
+        };
+        add(
+            &mut project,
+            name,
+            &base,
+            File {
+                filename,
+                url: address.to_owned(),
+                hashes,
+                requires_python: anchor.attr("data-requires-python").map(str::to_owned),
+                yanked: flag("data-yanked"),
+                core_metadata: flag("data-core-metadata"),
+                data_dist_info_metadata: flag("data-dist-info-metadata"),
+                ..File::default()
+            },
+        );
     }
     // a captive portal or an error page with status 200 has no files; a real page without any is bare
     if links == 0 && text.len() > 4096 {
         return Err("HTML without a single link".into());
     }
-    if project.files.is_empty() && !project.skipped.is_empty() && project.skipped.iter().all(|(_, why)| why == FOREIGN) {
+    if project.files.is_empty()
+        && !project.skipped.is_empty()
+        && project.skipped.iter().all(|(_, why)| why == FOREIGN)
+    {
         return Err("HTML whose links are no files of this project".into());
     }
     Ok(project)
@@ -167,7 +206,8 @@ pub(crate) fn from_html(
 
 /// Reads the versions of the legacy JSON, the only place that knows projects and releases without files.
 pub(crate) fn from_legacy(body: &[u8], name: &PackageName, index: &RedactedUrl) -> Result<Project, String> {
-    let legacy: Legacy = serde_json::from_slice(body).map_err(|error| format!("not the legacy JSON: {error}"))?;
+    let legacy: Legacy =
+        serde_json::from_slice(body).map_err(|error| format!("not the legacy JSON: {error}"))?;
     let mut project = empty(name, index);
     project.versions = legacy.releases.into_keys().collect();
     Ok(project)
@@ -183,6 +223,11 @@ fn status_of(word: &str, reason: Option<String>) -> Option<ProjectStatus> {
     Some(ProjectStatus { state, reason })
 }
 
+/// A number; some mirrors write it as text.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
 const FOREIGN: &str = "not a wheel or sdist";
 
 fn add(project: &mut Project, name: &PackageName, base: &Url, file: File) {
@@ -192,28 +237,40 @@ fn add(project: &mut Project, name: &PackageName, base: &Url, file: File) {
     };
     let url = match base.join(&file.url) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
-        _ => return project.skipped.push((file.filename, "its address is neither http nor https".into())),
+        _ => {
+            return project
+                .skipped
+                .push((file.filename, "its address is neither http nor https".into()));
+        }
     };
     let sha256 = match file.hashes.get("sha256").map(|text| text.parse()) {
         None => None,
         Some(Ok(digest)) => Some(digest),
-        Some(Err(error)) => return project.skipped.push((file.filename, format!("its digest is {error}"))),
+        Some(Err(error)) => {
+            return project
+                .skipped
+                .push((file.filename, format!("its digest is {error}")));
+        }
     };
     let told = |value: &Value| match value {
         Value::Null | Value::Bool(false) => None,
         Value::String(text) => Some(text.clone()),
         _ => Some(String::new()),
     };
-    let has_metadata = [&file.core_metadata, &file.dist_info_metadata, &file.data_dist_info_metadata]
-        .into_iter()
-        .any(|value| told(value).is_some_and(|text| text != "false"));
+    let has_metadata = [
+        &file.core_metadata,
+        &file.dist_info_metadata,
+        &file.data_dist_info_metadata,
+    ]
+    .into_iter()
+    .any(|value| told(value).is_some_and(|text| text != "false"));
     project.files.push(ProjectFile {
         project: project.name.clone(),
         version: kind.version().clone(),
         kind,
         url,
         sha256,
-        size: file.size,
+        size: whole(&file.size),
         requires_python: file.requires_python.filter(|text| !text.trim().is_empty()),
         yanked: told(&file.yanked),
         core_metadata: has_metadata,
@@ -255,6 +312,19 @@ mod tests {
     }
 
     #[test]
+    fn allowed_numbers_written_as_text() {
+        let (name, base, index) = parts();
+        let body = br#"{"meta":{"_last-serial":"26356948"},"files":[{"filename":"x-1.0.tar.gz","url":"x","hashes":{},"size":"12"}]}"#;
+        let project = from_json(body, &name, &base, &index).unwrap();
+        assert_eq!(
+            (project.serial, project.files[0].size),
+            (Some(26_356_948), Some(12))
+        );
+        let body = br#"{"meta":{"_last-serial":"many"},"files":[]}"#;
+        assert_eq!(from_json(body, &name, &base, &index).unwrap().serial, None);
+    }
+
+    #[test]
     fn allowed_html_page() {
         let (name, base, index) = parts();
         let digest = "b".repeat(64);
@@ -274,7 +344,15 @@ mod tests {
     fn denied_pages() {
         let (name, base, index) = parts();
         assert!(from_json(b"<html>", &name, &base, &index).is_err());
-        assert!(from_json(br#"{"meta":{"api-version":"2.0"},"files":[]}"#, &name, &base, &index).is_err());
+        assert!(
+            from_json(
+                br#"{"meta":{"api-version":"2.0"},"files":[]}"#,
+                &name,
+                &base,
+                &index
+            )
+            .is_err()
+        );
         let portal = b"<html><a href=/login>Log in</a></html>";
         assert!(from_html(portal, &name, &base, &index).is_err());
         let file = br#"{"files":[{"filename":"x-1.0.tar.gz","url":"file:///etc/passwd","hashes":{}}]}"#;

@@ -52,7 +52,9 @@ impl FileStore {
     /// Opens the store in that folder, which is made when it is not there.
     pub fn open(dir: &Path) -> io::Result<Self> {
         make_dir(dir)?;
-        Ok(Self { dir: fs::canonicalize(dir)? })
+        Ok(Self {
+            dir: fs::canonicalize(dir)?,
+        })
     }
 
     /// The folder.
@@ -62,9 +64,13 @@ impl FileStore {
 
     /// The file with that digest. Notes that it was used.
     pub fn get(&self, digest: &Digest) -> Option<PathBuf> {
-        let entry = fs::read_dir(self.folder(digest)).ok()?.filter_map(Result::ok).find(|entry| {
-            entry.file_type().is_ok_and(|kind| kind.is_file()) && !entry.file_name().as_encoded_bytes().starts_with(b".")
-        })?;
+        let entry = fs::read_dir(self.folder(digest))
+            .ok()?
+            .filter_map(Result::ok)
+            .find(|entry| {
+                entry.file_type().is_ok_and(|kind| kind.is_file())
+                    && !entry.file_name().as_encoded_bytes().starts_with(b".")
+            })?;
         if let Ok(file) = File::open(entry.path()) {
             // only pruning looks at the time; a store that cannot be written to still serves
             let _ = file.set_modified(SystemTime::now());
@@ -94,8 +100,15 @@ impl FileStore {
 
     /// A file that is being written into the store.
     pub(crate) fn incoming(&self) -> io::Result<Incoming<'_>> {
-        let file = tempfile::Builder::new().prefix(".incoming-").tempfile_in(&self.dir)?;
-        Ok(Incoming { store: self, file, hasher: Sha256::new(), written: 0 })
+        let file = tempfile::Builder::new()
+            .prefix(".incoming-")
+            .tempfile_in(&self.dir)?;
+        Ok(Incoming {
+            store: self,
+            file,
+            hasher: Sha256::new(),
+            written: 0,
+        })
     }
 
     /// How much is in it.
@@ -111,9 +124,16 @@ impl FileStore {
     /// Takes away what the policy does not keep, and what killed processes left half-written a day ago.
     pub fn prune(&self, keep: PrunePolicy) -> io::Result<Pruned> {
         let now = SystemTime::now();
-        let age = |meta: &fs::Metadata| meta.modified().ok().and_then(|t| now.duration_since(t).ok()).unwrap_or_default();
+        let age = |meta: &fs::Metadata| {
+            meta.modified()
+                .ok()
+                .and_then(|t| now.duration_since(t).ok())
+                .unwrap_or_default()
+        };
         for entry in fs::read_dir(&self.dir)?.filter_map(Result::ok) {
-            let stale = entry.metadata().is_ok_and(|meta| age(&meta) > Duration::from_hours(24));
+            let stale = entry
+                .metadata()
+                .is_ok_and(|meta| age(&meta) > Duration::from_hours(24));
             if stale && entry.file_name().as_encoded_bytes().starts_with(b".incoming-") {
                 remove(&entry.path())?;
             }
@@ -148,7 +168,9 @@ impl FileStore {
         let mut found = Vec::new();
         for shard in subfolders(&self.dir)? {
             for folder in subfolders(&shard)? {
-                let Ok(entries) = fs::read_dir(&folder) else { continue };
+                let Ok(entries) = fs::read_dir(&folder) else {
+                    continue;
+                };
                 for entry in entries.filter_map(Result::ok) {
                     // what vanishes while we look was pruned by somebody else
                     if let Ok(meta) = entry.metadata()
@@ -179,17 +201,24 @@ impl Incoming<'_> {
     }
 
     pub(crate) fn digest(&self) -> io::Result<Digest> {
-        hex(&self.hasher.clone().finalize()).parse().map_err(io::Error::other)
+        hex(&self.hasher.clone().finalize())
+            .parse()
+            .map_err(io::Error::other)
     }
 
     /// Moves the file into its place.
     pub(crate) fn keep(self, filename: &str) -> io::Result<(Digest, PathBuf)> {
         if !is_plain(filename) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a plain file name",
+            ));
         }
         let digest = self.digest()?;
         let folder = self.store.folder(&digest);
-        self.file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        self.file
+            .as_file()
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
         // the same bytes under another name stay under the name that came first
         if let Some(path) = self.store.get(&digest)
             && path.file_name().is_some_and(|name| name == filename)
@@ -205,11 +234,13 @@ impl Incoming<'_> {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // writing to a String cannot fail
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // writing to a String cannot fail
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn make_dir(dir: &Path) -> io::Result<()> {
@@ -249,7 +280,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = FileStore::open(dir.path()).unwrap();
         let (digest, path) = store.insert_bytes(b"hello", "a-1.0.tar.gz").unwrap();
-        assert_eq!(digest.as_str(), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+        assert_eq!(
+            digest.as_str(),
+            "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+        );
         assert!(path.ends_with(format!("2c/{digest}/a-1.0.tar.gz")));
         assert_eq!(store.get(&digest), Some(path.clone()));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
@@ -270,9 +304,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = FileStore::open(dir.path()).unwrap();
         let (old, path) = store.insert_bytes(b"old", "old").unwrap();
-        File::open(path).unwrap().set_modified(SystemTime::now() - Duration::from_hours(48)).unwrap();
+        File::open(path)
+            .unwrap()
+            .set_modified(SystemTime::now() - Duration::from_hours(48))
+            .unwrap();
         let (new, _) = store.insert_bytes(b"newer", "new").unwrap();
-        let pruned = store.prune(PrunePolicy { max_bytes: Some(5), older_than: None }).unwrap();
+        let pruned = store
+            .prune(PrunePolicy {
+                max_bytes: Some(5),
+                older_than: None,
+            })
+            .unwrap();
         assert_eq!(pruned, Pruned { files: 1, bytes: 3 });
         assert!(store.get(&old).is_none() && store.get(&new).is_some());
         assert_eq!(store.prune(PrunePolicy::default()).unwrap(), Pruned::default());

@@ -6,13 +6,15 @@ use crate::index::Index;
 use crate::names::normalise;
 
 /// Requests that a suggestion may cost.
-const PROBES: usize = 8;
+const PROBES: usize = 10;
 const MOST: usize = 5;
 
 impl Index {
     /// Names like that one: of those that were seen before, and of a few variants that the index knows.
     pub async fn suggest(&self, name: &str) -> Vec<String> {
-        let Some(name) = normalise(name).map(|name| name.to_string()) else { return Vec::new() };
+        let Some(name) = normalise(name).map(|name| name.to_string()) else {
+            return Vec::new();
+        };
         let allowed = if name.len() <= 4 { 1 } else { 2 };
         let mut near: Vec<(usize, String)> = self
             .names_seen()
@@ -27,7 +29,12 @@ impl Index {
                 if found.len() >= MOST {
                     break;
                 }
-                if !found.contains(&variant) && self.project(&variant).await.is_ok_and(|project| !project.files.is_empty()) {
+                if !found.contains(&variant)
+                    && self
+                        .project(&variant)
+                        .await
+                        .is_ok_and(|project| !project.files.is_empty())
+                {
                     found.push(variant);
                 }
             }
@@ -38,15 +45,19 @@ impl Index {
 
 fn variants(name: &str) -> Vec<String> {
     let mut out = Vec::new();
-    let bare = name.strip_prefix("python-").or_else(|| name.strip_prefix("py-")).or_else(|| name.strip_suffix("-python"));
+    let bare = name
+        .strip_prefix("python-")
+        .or_else(|| name.strip_prefix("py-"))
+        .or_else(|| name.strip_suffix("-python"));
     out.extend(bare.map(str::to_owned));
-    out.extend(name.strip_prefix("py").filter(|rest| rest.len() > 2).map(str::to_owned));
+    out.extend(
+        name.strip_prefix("py")
+            .filter(|rest| rest.len() > 2)
+            .map(str::to_owned),
+    );
     if name.contains('-') {
         out.push(name.replace('-', ""));
     }
-    out.extend([format!("py{name}"), format!("python-{name}")]);
-    out.extend(name.strip_suffix('s').map(str::to_owned));
-    out.push(format!("{name}s"));
     let bytes: Vec<char> = name.chars().collect();
     for at in 1..bytes.len() {
         let mut swapped = bytes.clone();
@@ -58,8 +69,12 @@ fn variants(name: &str) -> Vec<String> {
             out.insert(0, single.into_iter().collect());
         }
     }
+    out.extend(name.strip_suffix('s').map(str::to_owned));
+    out.extend([format!("{name}s"), format!("py{name}"), format!("python-{name}")]);
     let mut seen = BTreeSet::from([name.to_owned()]);
-    out.retain(|variant| normalise(variant).is_some_and(|n| n.as_ref() == variant) && seen.insert(variant.clone()));
+    out.retain(|variant| {
+        normalise(variant).is_some_and(|n| n.as_ref() == variant) && seen.insert(variant.clone())
+    });
     out
 }
 
@@ -69,7 +84,11 @@ fn distance(a: &str, b: &str, enough: usize) -> usize {
     if a.len().abs_diff(b.len()) >= enough {
         return enough;
     }
-    let mut rows = [vec![0; b.len() + 1], (0..=b.len()).collect::<Vec<_>>(), vec![0; b.len() + 1]];
+    let mut rows = [
+        vec![0; b.len() + 1],
+        (0..=b.len()).collect::<Vec<_>>(),
+        vec![0; b.len() + 1],
+    ];
     for i in 1..=a.len() {
         rows[2][0] = i;
         for j in 1..=b.len() {

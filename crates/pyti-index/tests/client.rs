@@ -24,10 +24,19 @@ async fn allowed_a_project_is_found_fetched_and_cached() {
     assert_eq!(server.asked("/simple/a/ 304"), 1);
     assert_eq!(server.asked("/files/a-1.0"), 1);
     // and offline all is there still
-    let offline = Index::new(settings(&server.url()), FileStore::open(&dir.path().join("files")).unwrap(), &dir.path().join("cache"), true).unwrap();
+    let offline = Index::new(
+        settings(&server.url()),
+        FileStore::open(&dir.path().join("files")).unwrap(),
+        &dir.path().join("cache"),
+        true,
+    )
+    .unwrap();
     let third = offline.project("a").await.unwrap();
     offline.fetch(&third.files[0], &|_, _| ()).await.unwrap();
-    assert!(matches!(offline.project("b").await, Err(IndexError::Offline { .. })));
+    assert!(matches!(
+        offline.project("b").await,
+        Err(IndexError::Offline { .. })
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,8 +54,14 @@ async fn denied_bytes_that_were_not_promised() {
     let project = index.project("a").await.unwrap();
     let error = index.fetch(&project.files[0], &|_, _| ()).await.unwrap_err();
     assert!(matches!(error, IndexError::HashMismatch { .. }), "{error:?}");
-    assert_eq!((error.blame(), error.reason().code), (Blame::Environment, ReasonCode::HashMismatch));
-    assert!(matches!(index.fetch(&project.files[1], &|_, _| ()).await, Err(IndexError::SizeMismatch { .. })));
+    assert_eq!(
+        (error.blame(), error.reason().code),
+        (Blame::Environment, ReasonCode::HashMismatch)
+    );
+    assert!(matches!(
+        index.fetch(&project.files[1], &|_, _| ()).await,
+        Err(IndexError::SizeMismatch { .. })
+    ));
     assert_eq!(index.store().size().unwrap().files, 0);
 }
 
@@ -56,48 +71,122 @@ async fn faults_that_pass_are_waited_out_and_others_are_told() {
     for name in ["busy", "dead", "html", "slow", "big"] {
         server.project(name, &[]);
     }
-    let page = || Thing::new("application/vnd.pypi.simple.v1+json", "{\"meta\":{},\"files\":[]}");
-    server.put("/simple/busy/", Thing { first: vec![500, 503], ..page() });
-    server.put("/simple/dead/", Thing { first: vec![500; 20], ..page() });
-    server.put("/simple/html/", Thing::new("application/json", "<html>Log in</html>"));
+    let page = || {
+        Thing::new(
+            "application/vnd.pypi.simple.v1+json",
+            "{\"meta\":{},\"files\":[]}",
+        )
+    };
+    server.put(
+        "/simple/busy/",
+        Thing {
+            first: vec![500, 503],
+            ..page()
+        },
+    );
+    server.put(
+        "/simple/dead/",
+        Thing {
+            first: vec![500; 20],
+            ..page()
+        },
+    );
+    server.put(
+        "/simple/html/",
+        Thing::new("application/json", "<html>Log in</html>"),
+    );
     server.put("/simple/odd/", Thing::new("image/png", "x"));
-    server.put("/simple/slow/", Thing { stall: Duration::from_mins(1), ..page() });
-    server.put("/simple/cut/", Thing { cut: Some(5), ..page() });
+    server.put(
+        "/simple/slow/",
+        Thing {
+            stall: Duration::from_mins(1),
+            ..page()
+        },
+    );
+    server.put(
+        "/simple/cut/",
+        Thing {
+            cut: Some(5),
+            ..page()
+        },
+    );
     let index = index(&server.url(), dir.path());
     assert!(index.project("busy").await.is_ok());
-    assert!(matches!(index.project("dead").await, Err(IndexError::Status { status: 500, attempts: 3, .. })));
-    assert!(matches!(index.project("html").await, Err(IndexError::NotAPage { .. })));
-    assert!(matches!(index.project("odd").await, Err(IndexError::NotAPage { .. })));
+    assert!(matches!(
+        index.project("dead").await,
+        Err(IndexError::Status {
+            status: 500,
+            attempts: 3,
+            ..
+        })
+    ));
+    assert!(matches!(
+        index.project("html").await,
+        Err(IndexError::NotAPage { .. })
+    ));
+    assert!(matches!(
+        index.project("odd").await,
+        Err(IndexError::NotAPage { .. })
+    ));
     let begin = Instant::now();
-    assert!(matches!(index.project("slow").await, Err(IndexError::Unreachable { .. })));
+    assert!(matches!(
+        index.project("slow").await,
+        Err(IndexError::Unreachable { .. })
+    ));
     assert!(begin.elapsed() < Duration::from_secs(10));
-    assert!(matches!(index.project("cut").await, Err(IndexError::Unreachable { .. })));
+    assert!(matches!(
+        index.project("cut").await,
+        Err(IndexError::Unreachable { .. })
+    ));
     let error = index.project("nobody").await.unwrap_err();
     assert_eq!(error.reason().code, ReasonCode::UnknownProject);
-    assert!(matches!(index.project("../etc").await, Err(IndexError::BadName(_))));
+    assert!(matches!(
+        index.project("../etc").await,
+        Err(IndexError::BadName(_))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_without_files_is_told_from_an_unknown_one() {
     let (server, dir) = (Server::start().await, tempfile::tempdir().unwrap());
-    server.put("/pypi/pil/json", Thing::new("application/json", r#"{"info":{},"releases":{"1.1.6":[]}}"#));
+    server.put(
+        "/pypi/pil/json",
+        Thing::new("application/json", r#"{"info":{},"releases":{"1.1.6":[]}}"#),
+    );
     let project = index(&server.url(), dir.path()).project("PIL").await.unwrap();
-    assert_eq!((project.files.len(), &project.versions[..]), (0, &["1.1.6".to_owned()][..]));
+    assert_eq!(
+        (project.files.len(), &project.versions[..]),
+        (0, &["1.1.6".to_owned()][..])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_comes_the_cheapest_way() {
     let (server, dir) = (Server::start().await, tempfile::tempdir().unwrap());
-    let beside = Upload { metadata: Some(metadata("a", "1.0", &["beside"])), ..wheel("a", "1.0", &["inside"], 10) };
+    let beside = Upload {
+        metadata: Some(metadata("a", "1.0", &["beside"])),
+        ..wheel("a", "1.0", &["inside"], 10)
+    };
     let mut norange = wheel("c", "1.0", &["whole"], 300_000);
     norange.filename = "c-1.0-py3-none-any.whl".into();
     server.project("a", &[beside]);
     server.project("b", &[wheel("b", "1.0", &["ranged"], 3_000_000)]);
     server.project("c", &[norange.clone()]);
-    server.put("/files/c-1.0-py3-none-any.whl", Thing { ranges: false, ..Thing::new("x", norange.bytes) });
+    server.put(
+        "/files/c-1.0-py3-none-any.whl",
+        Thing {
+            ranges: false,
+            ..Thing::new("x", norange.bytes)
+        },
+    );
     server.project("d", &[sdist("d", "1.0", &metadata("d", "1.0", &["static"]))]);
     let index = index(&server.url(), dir.path());
-    for (name, requires, stored) in [("a", "beside", 0), ("b", "ranged", 0), ("c", "whole", 1), ("d", "static", 2)] {
+    for (name, requires, stored) in [
+        ("a", "beside", 0),
+        ("b", "ranged", 0),
+        ("c", "whole", 1),
+        ("d", "static", 2),
+    ] {
         let project = index.project(name).await.unwrap();
         let bytes = index.metadata(&project.files[0], None).await.unwrap();
         assert!(String::from_utf8(bytes).unwrap().contains(requires), "{name}");
@@ -109,7 +198,11 @@ async fn metadata_comes_the_cheapest_way() {
     let bytes = common::zip(&[("e-1.0.dist-info/METADATA", text.as_bytes()), ("e.py", &early)]);
     server.project("e", &[Upload::new("e-1.0-py3-none-any.whl", bytes)]);
     let project = index.project("e").await.unwrap();
-    assert!(String::from_utf8(index.metadata(&project.files[0], None).await.unwrap()).unwrap().contains("early"));
+    assert!(
+        String::from_utf8(index.metadata(&project.files[0], None).await.unwrap())
+            .unwrap()
+            .contains("early")
+    );
     assert_eq!(server.asked("/files/e-1.0-py3-none-any.whl 206"), 2);
     assert_eq!(server.asked("/files/b-1.0-py3-none-any.whl 206"), 1);
 }
@@ -118,7 +211,9 @@ struct Builder;
 
 impl MetadataBuilder for Builder {
     fn build<'a>(&'a self, sdist: &'a ProjectFile) -> BoxFuture<'a, Result<Vec<u8>, String>> {
-        Box::pin(async move { Ok(metadata(&sdist.project, &sdist.version.to_string(), &["built"]).into_bytes()) })
+        Box::pin(
+            async move { Ok(metadata(&sdist.project, &sdist.version.to_string(), &["built"]).into_bytes()) },
+        )
     }
 }
 
@@ -129,7 +224,10 @@ async fn denied_dynamic_metadata_is_not_believed_but_built() {
     server.project("a", &[sdist("a", "1.0", &old)]);
     let index = index(&server.url(), dir.path());
     let project = index.project("a").await.unwrap();
-    assert!(matches!(index.metadata(&project.files[0], None).await, Err(MetadataError::MustBuild { .. })));
+    assert!(matches!(
+        index.metadata(&project.files[0], None).await,
+        Err(MetadataError::MustBuild { .. })
+    ));
     let bytes = index.metadata(&project.files[0], Some(&Builder)).await.unwrap();
     assert!(String::from_utf8(bytes).unwrap().contains("built"));
 }
@@ -138,14 +236,31 @@ async fn denied_dynamic_metadata_is_not_believed_but_built() {
 async fn denied_wheels_that_lie_or_are_none() {
     let (server, dir) = (Server::start().await, tempfile::tempdir().unwrap());
     let liar = common::zip(&[("a-1.0.dist-info/METADATA", metadata("b", "1.0", &[]).as_bytes())]);
-    let twice = common::zip(&[("a-2.0.dist-info/METADATA", metadata("a", "2.0", &[]).as_bytes()), ("a-2.dist-info/METADATA", b"x")]);
+    let twice = common::zip(&[
+        ("a-2.0.dist-info/METADATA", metadata("a", "2.0", &[]).as_bytes()),
+        ("a-2.dist-info/METADATA", b"x"),
+    ]);
     let bomb = common::zip(&[("a-3.0.dist-info/METADATA", &vec![b'x'; 12 << 20])]);
-    let uploads = [("1.0", liar), ("2.0", twice), ("3.0", bomb), ("4.0", b"garbage, no archive at all".to_vec()), ("5.0", Vec::new())];
-    let uploads = uploads.map(|(version, bytes)| Upload::new(&format!("a-{version}-py3-none-any.whl"), bytes));
+    let uploads = [
+        ("1.0", liar),
+        ("2.0", twice),
+        ("3.0", bomb),
+        ("4.0", b"garbage, no archive at all".to_vec()),
+        ("5.0", Vec::new()),
+    ];
+    let uploads =
+        uploads.map(|(version, bytes)| Upload::new(&format!("a-{version}-py3-none-any.whl"), bytes));
     server.project("a", &uploads);
     let index = index(&server.url(), dir.path());
     for file in &index.project("a").await.unwrap().files {
         let error = index.metadata(file, None).await.unwrap_err();
-        assert!(matches!(error.reason().code, ReasonCode::BadMetadata | ReasonCode::BadArchive), "{}: {error:?}", file.filename);
+        assert!(
+            matches!(
+                error.reason().code,
+                ReasonCode::BadMetadata | ReasonCode::BadArchive
+            ),
+            "{}: {error:?}",
+            file.filename
+        );
     }
 }

@@ -21,7 +21,12 @@ impl Drop for Running {
 fn pypiserver(dir: &Path) -> Option<(Running, u16)> {
     let venv = dir.join("venv");
     let run = |program: &Path, arguments: &[&str]| {
-        Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
     };
     if !run(Path::new("python3"), &["-m", "venv", venv.to_str()?]) {
         return None;
@@ -32,13 +37,31 @@ fn pypiserver(dir: &Path) -> Option<(Running, u16)> {
     }
     let packages = dir.join("packages");
     std::fs::create_dir(&packages).ok()?;
-    for upload in [wheel("demo", "1.0", &["six"], 20_000), sdist("demo", "1.0", &metadata("demo", "1.0", &[])), wheel("demo_two", "2.0", &[], 5)] {
+    for upload in [
+        wheel("demo", "1.0", &["six"], 20_000),
+        sdist("demo", "1.0", &metadata("demo", "1.0", &[])),
+        wheel("demo_two", "2.0", &[], 5),
+    ] {
         std::fs::write(packages.join(&upload.filename), &upload.bytes).ok()?;
     }
     // port 0 is not understood by it, so a free one is asked for first
-    let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .ok()?
+        .local_addr()
+        .ok()?
+        .port();
     let child = Command::new(&python)
-        .args(["-m", "pypiserver", "run", "-i", "127.0.0.1", "-p", &port.to_string(), "--disable-fallback", "-v"])
+        .args([
+            "-m",
+            "pypiserver",
+            "run",
+            "-i",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "--disable-fallback",
+            "-v",
+        ])
         .arg(&packages)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -60,7 +83,10 @@ fn pypiserver(dir: &Path) -> Option<(Running, u16)> {
 async fn pypiserver_s_pages_and_files_are_understood() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().to_owned();
-    let Some((_running, port)) = tokio::task::spawn_blocking(move || pypiserver(&root)).await.unwrap() else {
+    let Some((_running, port)) = tokio::task::spawn_blocking(move || pypiserver(&root))
+        .await
+        .unwrap()
+    else {
         eprintln!("SKIPPED: no pypiserver: python3 -m venv or pip install failed");
         return;
     };

@@ -18,7 +18,15 @@ pub(super) fn default_index(env: Env<'_>) -> Option<(String, String)> {
             return Some((url, "pip's default".into()));
         }
     }
-    let arguments = ["-v", "pip", "compile", "--offline", "--no-config", "--no-cache", "-"];
+    let arguments = [
+        "-v",
+        "pip",
+        "compile",
+        "--offline",
+        "--no-config",
+        "--no-cache",
+        "-",
+    ];
     let text = run(env, "uv", &arguments, b"pip\n")?;
     Some((address(&text)?, "uv's default".into()))
 }
@@ -28,14 +36,21 @@ fn address(text: &str) -> Option<String> {
     text.split(|c: char| c.is_whitespace() || "`\"'<>(),".contains(c))
         .find_map(|word| {
             let end = word.find("/simple").map(|at| at + "/simple".len())?;
-            word[..end].starts_with("http").then(|| format!("{}/", &word[..end]))
+            word[..end]
+                .starts_with("http")
+                .then(|| format!("{}/", &word[..end]))
         })
 }
 
 /// Output and error output of a program that ends within ten seconds.
 fn run(env: Env<'_>, program: &str, arguments: &[&str], input: &[u8]) -> Option<String> {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     for name in ["PATH", "HOME", "PYENV_ROOT", "PYENV_VERSION"] {
         if let Some(value) = env(name) {
             command.env(name, value);
@@ -65,7 +80,12 @@ fn run(env: Env<'_>, program: &str, arguments: &[&str], input: &[u8]) -> Option<
             }
         }
     }
-    Some(outputs.into_iter().filter_map(|output| output.join().ok()).collect())
+    Some(
+        outputs
+            .into_iter()
+            .filter_map(|output| output.join().ok())
+            .collect(),
+    )
 }
 
 fn capped(pipe: impl Read) -> String {
@@ -81,8 +101,14 @@ mod tests {
 
     #[test]
     fn addresses_are_found_in_what_tools_print() {
-        assert_eq!(address("DEBUG `https://example.invalid/simple/six/`\n").as_deref(), Some("https://example.invalid/simple/"));
-        assert_eq!(address("https://example.invalid/simple\n").as_deref(), Some("https://example.invalid/simple/"));
+        assert_eq!(
+            address("DEBUG `https://example.invalid/simple/six/`\n").as_deref(),
+            Some("https://example.invalid/simple/")
+        );
+        assert_eq!(
+            address("https://example.invalid/simple\n").as_deref(),
+            Some("https://example.invalid/simple/")
+        );
         assert_eq!(address("No module named pip"), None);
     }
 }

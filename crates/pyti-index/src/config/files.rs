@@ -71,11 +71,14 @@ fn uv_files(env: Env<'_>) -> Vec<PathBuf> {
 }
 
 fn text(path: &Path) -> Result<Option<String>, ConfigError> {
-    let bad = |why: String| ConfigError::BadFile { path: path.to_owned(), why };
+    let bad = |why: String| ConfigError::BadFile {
+        path: path.to_owned(),
+        why,
+    };
     match fs::metadata(path) {
-        Ok(meta) if meta.is_file() && meta.len() <= MAX_BYTES => {
-            fs::read_to_string(path).map(Some).map_err(|error| bad(error.to_string()))
-        }
+        Ok(meta) if meta.is_file() && meta.len() <= MAX_BYTES => fs::read_to_string(path)
+            .map(Some)
+            .map_err(|error| bad(error.to_string())),
         Ok(meta) if meta.is_file() => Err(bad(format!("{} bytes are too many", meta.len()))),
         _ => Ok(None),
     }
@@ -111,26 +114,40 @@ fn ini(text: &str, path: &Path, values: &mut Values) {
         }
     }
     for (key, value) in sections.into_iter().flatten() {
-        let key = if key == "default-timeout" { "timeout".to_owned() } else { key };
+        let key = if key == "default-timeout" {
+            "timeout".to_owned()
+        } else {
+            key
+        };
         values.insert(key, (value.trim().to_owned(), path.display().to_string()));
     }
 }
 
 fn uv(text: &str, path: &Path, values: &mut Values) -> Result<(), ConfigError> {
-    let table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| ConfigError::BadFile { path: path.to_owned(), why: error.message().to_owned() })?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| ConfigError::BadFile {
+            path: path.to_owned(),
+            why: error.message().to_owned(),
+        })?;
     let mut put = |key: &str, value: String| {
         values.insert(key.to_owned(), (value, path.display().to_string()));
     };
     let list = |value: &toml::Value| match value {
         toml::Value::String(text) => text.clone(),
-        toml::Value::Array(items) => items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join("\n"),
+        toml::Value::Array(items) => items
+            .iter()
+            .filter_map(toml::Value::as_str)
+            .collect::<Vec<_>>()
+            .join("\n"),
         _ => String::new(),
     };
     let pip = table.get("pip").and_then(toml::Value::as_table);
     for table in [Some(&table), pip].into_iter().flatten() {
         for (theirs, ours) in [
-            ("index-url", "index-url"), ("extra-index-url", "extra-index-url"), ("find-links", "find-links"),
+            ("index-url", "index-url"),
+            ("extra-index-url", "extra-index-url"),
+            ("find-links", "find-links"),
             ("allow-insecure-host", "trusted-host"),
         ] {
             if let Some(value) = table.get(theirs).map(list).filter(|value| !value.is_empty()) {
@@ -138,8 +155,15 @@ fn uv(text: &str, path: &Path, values: &mut Values) -> Result<(), ConfigError> {
             }
         }
         let mut extra = Vec::new();
-        for index in table.get("index").and_then(toml::Value::as_array).into_iter().flatten() {
-            let Some(url) = index.get("url").and_then(toml::Value::as_str) else { continue };
+        for index in table
+            .get("index")
+            .and_then(toml::Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let Some(url) = index.get("url").and_then(toml::Value::as_str) else {
+                continue;
+            };
             if index.get("default").and_then(toml::Value::as_bool) == Some(true) {
                 put("index-url", url.to_owned());
             } else if index.get("explicit").and_then(toml::Value::as_bool) != Some(true) {

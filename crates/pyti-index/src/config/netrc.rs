@@ -13,7 +13,10 @@ pub(crate) fn credentials(path: &Path, host: &str) -> Option<(String, String)> {
 }
 
 fn find(text: &str, host: &str) -> Option<(String, String)> {
-    let mut tokens = text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+    let mut tokens = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(str::split_whitespace);
     let mut entries: Vec<(Option<&str>, Option<&str>, Option<&str>)> = Vec::new();
     while let Some(token) = tokens.next() {
         match token {
@@ -50,6 +53,9 @@ mod tests {
         let text = "machine a.invalid login u password p\n# x\nmachine b.invalid\n login v\n password q\n";
         assert_eq!(find(text, "b.invalid"), Some(("v".into(), "q".into())));
         assert_eq!(find(text, "c.invalid"), None);
-        assert_eq!(find(&format!("{text}default login d password e"), "c.invalid"), Some(("d".into(), "e".into())));
+        assert_eq!(
+            find(&format!("{text}default login d password e"), "c.invalid"),
+            Some(("d".into(), "e".into()))
+        );
     }
 }

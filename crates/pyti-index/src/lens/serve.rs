@@ -60,14 +60,27 @@ impl axum::serve::Listener for Accept {
 fn answer(status: StatusCode, kind: &'static str, cache: bool, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    let cache = if cache { "max-age=31536000, immutable" } else { "no-store" };
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let cache = if cache {
+        "max-age=31536000, immutable"
+    } else {
+        "no-store"
+    };
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     response
 }
 
 fn absent(why: impl Into<String>) -> Response<Body> {
-    answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", false, why.into())
+    answer(
+        StatusCode::NOT_FOUND,
+        "text/plain; charset=utf-8",
+        false,
+        why.into(),
+    )
 }
 
 fn open(lens: &Lens, view: &str) -> Option<Arc<Open>> {
@@ -75,20 +88,35 @@ fn open(lens: &Lens, view: &str) -> Option<Arc<Open>> {
 }
 
 async fn page(State(lens): State<Arc<Lens>>, Path((view, name)): Path<(String, String)>) -> Response<Body> {
-    let Some(open) = open(&lens, &view) else { return absent("no such view") };
-    let Some(name) = normalise(&name) else { return absent("no project name") };
+    let Some(open) = open(&lens, &view) else {
+        return absent("no such view");
+    };
+    let Some(name) = normalise(&name) else {
+        return absent("no project name");
+    };
     let list = match entries(&lens.index, &open.view, name.as_ref()).await {
         Ok(list) => list,
         Err(IndexError::UnknownProject { .. }) => return absent("unknown project"),
         Err(error) => {
             // uv gives up the whole resolution on 5xx, and rightly: nothing was learned about the project
             open.note(name.as_ref(), error.to_string());
-            return answer(StatusCode::BAD_GATEWAY, "text/plain; charset=utf-8", false, error.to_string());
+            return answer(
+                StatusCode::BAD_GATEWAY,
+                "text/plain; charset=utf-8",
+                false,
+                error.to_string(),
+            );
         }
     };
     let files: Vec<_> = list.iter().map(|entry| listed(entry, name.as_ref())).collect();
-    let page = json!({ "meta": { "api-version": "1.1" }, "name": name.as_ref(), "versions": [], "files": files });
-    answer(StatusCode::OK, "application/vnd.pypi.simple.v1+json", false, page.to_string())
+    let page =
+        json!({ "meta": { "api-version": "1.1" }, "name": name.as_ref(), "versions": [], "files": files });
+    answer(
+        StatusCode::OK,
+        "application/vnd.pypi.simple.v1+json",
+        false,
+        page.to_string(),
+    )
 }
 
 fn listed(entry: &Entry, project: &str) -> serde_json::Value {
@@ -107,7 +135,11 @@ fn listed(entry: &Entry, project: &str) -> serde_json::Value {
             value["requires-python"] = json!(requires.to_string());
         }
         if let Some(reason) = &file.yanked {
-            value["yanked"] = if reason.is_empty() { json!(true) } else { json!(reason) };
+            value["yanked"] = if reason.is_empty() {
+                json!(true)
+            } else {
+                json!(reason)
+            };
         }
         if let Some(uploaded) = &file.uploaded {
             value["upload-time"] = json!(uploaded);
@@ -120,20 +152,35 @@ fn listed(entry: &Entry, project: &str) -> serde_json::Value {
 }
 
 fn escape(filename: &str) -> String {
-    filename.replace('%', "%25").replace('+', "%2B").replace('!', "%21").replace('#', "%23").replace('?', "%3F").replace(' ', "%20")
+    filename
+        .replace('%', "%25")
+        .replace('+', "%2B")
+        .replace('!', "%21")
+        .replace('#', "%23")
+        .replace('?', "%3F")
+        .replace(' ', "%20")
 }
 
-async fn file(State(lens): State<Arc<Lens>>, Path((view, name, filename)): Path<(String, String, String)>) -> Response<Body> {
-    let Some(open) = open(&lens, &view) else { return absent("no such view") };
+async fn file(
+    State(lens): State<Arc<Lens>>,
+    Path((view, name, filename)): Path<(String, String, String)>,
+) -> Response<Body> {
+    let Some(open) = open(&lens, &view) else {
+        return absent("no such view");
+    };
     let Some(filename) = filename.strip_suffix(".metadata") else {
         return absent("the lens serves metadata only; files come from the store");
     };
-    let Some(name) = normalise(&name) else { return absent("no project name") };
+    let Some(name) = normalise(&name) else {
+        return absent("no project name");
+    };
     let list = match entries(&lens.index, &open.view, name.as_ref()).await {
         Ok(list) => list,
         Err(error) => return absent(error.to_string()),
     };
-    let Some(entry) = list.into_iter().find(|entry| entry.filename() == filename) else { return absent("no such file") };
+    let Some(entry) = list.into_iter().find(|entry| entry.filename() == filename) else {
+        return absent("no such file");
+    };
     let invalid = || answer(StatusCode::OK, "text/plain; charset=utf-8", false, UNPARSABLE);
     let (bytes, keep) = match &entry {
         Entry::Offered(offered) => (offered.metadata.clone(), true),
@@ -159,7 +206,12 @@ async fn file(State(lens): State<Arc<Lens>>, Path((view, name, filename)): Path<
         open.note(&offered.filename, error.to_string());
         return invalid();
     }
-    answer(StatusCode::OK, "text/plain; charset=utf-8", keep, cleaned(&open, filename, bytes))
+    answer(
+        StatusCode::OK,
+        "text/plain; charset=utf-8",
+        keep,
+        cleaned(&open, filename, bytes),
+    )
 }
 
 fn describe(error: &dyn std::error::Error) -> String {
@@ -176,23 +228,33 @@ fn describe(error: &dyn std::error::Error) -> String {
 async fn sdist(lens: &Lens, open: &Open, file: &ProjectFile) -> Result<Vec<u8>, String> {
     match lens.index.metadata(file, None).await {
         Ok(bytes) => return Ok(bytes),
-        Err(MetadataError::MustBuild { why, .. }) if open.view.builder.is_none() => return Err(format!("must be built: {why}")),
+        Err(MetadataError::MustBuild { why, .. }) if open.view.builder.is_none() => {
+            return Err(format!("must be built: {why}"));
+        }
         Err(MetadataError::MustBuild { .. }) => {}
         Err(error) => return Err(describe(&error)),
     }
     {
         let mut built = lock(&open.built);
         if *built >= open.view.build_budget {
-            return Err(format!("resolution_budget: {} builds of metadata were spent", open.view.build_budget));
+            return Err(format!(
+                "resolution_budget: {} builds of metadata were spent",
+                open.view.build_budget
+            ));
         }
         *built += 1;
     }
-    lens.index.metadata(file, open.view.builder.as_deref()).await.map_err(|error| describe(&error))
+    lens.index
+        .metadata(file, open.view.builder.as_deref())
+        .await
+        .map_err(|error| describe(&error))
 }
 
 /// Takes direct references out of the requirements: they are fatal to a resolution, and would lead uv past the lens.
 fn cleaned(open: &Open, filename: &str, bytes: Vec<u8>) -> Vec<u8> {
-    let Ok((headers, body)) = mailparse::parse_headers(&bytes) else { return bytes };
+    let Ok((headers, body)) = mailparse::parse_headers(&bytes) else {
+        return bytes;
+    };
     let references: Vec<(String, String)> = headers
         .get_all_values("Requires-Dist")
         .into_iter()
@@ -209,7 +271,10 @@ fn cleaned(open: &Open, filename: &str, bytes: Vec<u8>) -> Vec<u8> {
         if key.eq_ignore_ascii_case("Requires-Dist")
             && let Some((line, plain)) = references.iter().find(|(line, _)| *line == value)
         {
-            open.note(filename, format!("the direct reference of {line:?} was taken out"));
+            open.note(
+                filename,
+                format!("the direct reference of {line:?} was taken out"),
+            );
             value.clone_from(plain);
         }
         out.extend_from_slice(format!("{key}: {}\n", value.replace('\n', "\n        ")).as_bytes());

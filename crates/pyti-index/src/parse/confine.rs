@@ -16,7 +16,10 @@ pub(super) fn shut_off() -> Result<(), Box<dyn std::error::Error>> {
         (libc::RLIMIT_CORE, 0),
         (libc::RLIMIT_NPROC, 0),
     ] {
-        let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+        let limit = libc::rlimit {
+            rlim_cur: limit,
+            rlim_max: limit,
+        };
         // SAFETY: the pointer is to a live structure of the right type, which the call only reads.
         if unsafe { libc::setrlimit(what, &raw const limit) } != 0 {
             return Err(io::Error::last_os_error().into());

@@ -5,8 +5,8 @@ use std::io::{Read, Seek};
 
 use flate2::read::MultiGzDecoder;
 
-use super::zipped::{self, Want};
 use super::Reply;
+use super::zipped::{self, Want};
 use crate::caps;
 
 /// Unpacked bytes that are read at most.
@@ -35,7 +35,11 @@ fn tar(stream: impl Read) -> Result<Reply, String> {
         let path = path.strip_prefix(b"./").unwrap_or(&path);
         let mut parts = path.split(|byte| *byte == b'/');
         let top = parts.next().is_some_and(|folder| !folder.is_empty());
-        if !(top && parts.next() == Some(b"PKG-INFO") && parts.next().is_none() && entry.header().entry_type().is_file()) {
+        if !(top
+            && parts.next() == Some(b"PKG-INFO")
+            && parts.next().is_none()
+            && entry.header().entry_type().is_file())
+        {
             continue;
         }
         if entry.size() > caps::METADATA {

@@ -34,13 +34,18 @@ impl Want {
 }
 
 fn number<const N: usize>(bytes: &[u8], at: usize) -> Result<u64, String> {
-    let part = at.checked_add(N).and_then(|end| bytes.get(at..end)).ok_or("the archive's directory is cut off")?;
+    let part = at
+        .checked_add(N)
+        .and_then(|end| bytes.get(at..end))
+        .ok_or("the archive's directory is cut off")?;
     Ok(part.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
 /// Reads the directory from the last bytes of an archive of `total` bytes.
 pub(super) fn tail(bytes: &[u8], total: u64, want: Want) -> Result<Reply, String> {
-    let start = total.checked_sub(bytes.len() as u64).ok_or("more bytes than the archive has")?;
+    let start = total
+        .checked_sub(bytes.len() as u64)
+        .ok_or("more bytes than the archive has")?;
     let last = bytes.len().checked_sub(22).ok_or("too short for a zip archive")?;
     let end = (0..=last)
         .rev()
@@ -50,12 +55,18 @@ pub(super) fn tail(bytes: &[u8], total: u64, want: Want) -> Result<Reply, String
     let (mut size, mut from) = (number::<4>(bytes, end + 12)?, number::<4>(bytes, end + 16)?);
     let mut count = number::<2>(bytes, end + 10)?;
     if size == 0xffff_ffff || from == 0xffff_ffff || count == 0xffff {
-        if let Some(locator) = end.checked_sub(20).filter(|at| bytes[*at..].starts_with(b"PK\x06\x07")) {
+        if let Some(locator) = end
+            .checked_sub(20)
+            .filter(|at| bytes[*at..].starts_with(b"PK\x06\x07"))
+        {
             let at = number::<8>(bytes, locator + 8)?;
             let Some(at) = at.checked_sub(start).and_then(|at| usize::try_from(at).ok()) else {
                 return wider(at, total);
             };
-            if !bytes.get(at..).is_some_and(|rest| rest.starts_with(b"PK\x06\x06")) {
+            if !bytes
+                .get(at..)
+                .is_some_and(|rest| rest.starts_with(b"PK\x06\x06"))
+            {
                 return Err("the zip64 end record is not where it should be".into());
             }
             count = number::<8>(bytes, at + 32)?;
@@ -64,7 +75,9 @@ pub(super) fn tail(bytes: &[u8], total: u64, want: Want) -> Result<Reply, String
         }
     }
     if size > MAX_DIRECTORY || count > MAX_ENTRIES as u64 {
-        return Err(format!("the archive's directory is too big: {count} entries, {size} bytes"));
+        return Err(format!(
+            "the archive's directory is too big: {count} entries, {size} bytes"
+        ));
     }
     if from.checked_add(size).is_none_or(|end| end > total) {
         return Err("the archive's directory lies outside of it".into());
@@ -73,7 +86,11 @@ pub(super) fn tail(bytes: &[u8], total: u64, want: Want) -> Result<Reply, String
         return wider(from, total);
     };
     let place = find(bytes, at, count, want)?;
-    match place.offset.checked_sub(start).and_then(|at| usize::try_from(at).ok()) {
+    match place
+        .offset
+        .checked_sub(start)
+        .and_then(|at| usize::try_from(at).ok())
+    {
         Some(at) => {
             let bytes = bytes.get(at..).ok_or("an entry lies outside of the archive")?;
             entry(bytes, &place).map(|bytes| Reply::Metadata { bytes })
@@ -92,12 +109,19 @@ fn wider(from: u64, total: u64) -> Result<Reply, String> {
 fn find(bytes: &[u8], mut at: usize, count: u64, want: Want) -> Result<Place, String> {
     let mut found = None;
     for _ in 0..count {
-        if !bytes.get(at..).is_some_and(|rest| rest.starts_with(b"PK\x01\x02")) {
+        if !bytes
+            .get(at..)
+            .is_some_and(|rest| rest.starts_with(b"PK\x01\x02"))
+        {
             return Err("the archive's directory has fewer entries than it says".into());
         }
-        let length = |field: usize| number::<2>(bytes, at + field).and_then(|n| usize::try_from(n).map_err(|e| e.to_string()));
+        let length = |field: usize| {
+            number::<2>(bytes, at + field).and_then(|n| usize::try_from(n).map_err(|e| e.to_string()))
+        };
         let (name, extra, comment) = (length(28)?, length(30)?, length(32)?);
-        let title = bytes.get(at + 46..at + 46 + name).ok_or("the archive's directory is cut off")?;
+        let title = bytes
+            .get(at + 46..at + 46 + name)
+            .ok_or("the archive's directory is cut off")?;
         if want.is(title) {
             if found.is_some() {
                 return Err("more than one metadata file".into());
@@ -110,12 +134,24 @@ fn find(bytes: &[u8], mut at: usize, count: u64, want: Want) -> Result<Place, St
             if number::<2>(bytes, at + 8)? & 1 == 1 {
                 return Err("its metadata is encrypted".into());
             }
-            let (compressed, size, offset) =
-                (number::<4>(bytes, at + 20)?, number::<4>(bytes, at + 24)?, number::<4>(bytes, at + 42)?);
-            if [compressed, size, offset].contains(&0xffff_ffff) || compressed > caps::METADATA || size > caps::METADATA {
+            let (compressed, size, offset) = (
+                number::<4>(bytes, at + 20)?,
+                number::<4>(bytes, at + 24)?,
+                number::<4>(bytes, at + 42)?,
+            );
+            if [compressed, size, offset].contains(&0xffff_ffff)
+                || compressed > caps::METADATA
+                || size > caps::METADATA
+            {
                 return Err("its metadata is too big, or too far".into());
             }
-            found = Some(Place { offset, span: compressed + HEADER_ROOM + name as u64, compressed, size, deflated });
+            found = Some(Place {
+                offset,
+                span: compressed + HEADER_ROOM + name as u64,
+                compressed,
+                size,
+                deflated,
+            });
         }
         at += 46 + name + extra + comment;
     }
@@ -143,7 +179,10 @@ pub(super) fn entry(bytes: &[u8], place: &Place) -> Result<Vec<u8>, String> {
         out.extend_from_slice(data);
     }
     if out.len() as u64 != place.size {
-        return Err(format!("its metadata has another size than the archive says ({} bytes)", place.size));
+        return Err(format!(
+            "its metadata has another size than the archive says ({} bytes)",
+            place.size
+        ));
     }
     Ok(out)
 }

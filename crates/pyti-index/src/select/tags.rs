@@ -21,7 +21,8 @@ pub enum TagsError {
 /// The wheel tags that an interpreter takes on this machine, best first: its own ABI, abi3, pure; for the glibc of the
 /// host (`manylinux`), else the 2.17 that every supported system has.
 pub fn tags_of(interpreter: &Interpreter) -> Result<Tags, TagsError> {
-    let version = Version::from_str(&interpreter.version).map_err(|_| TagsError::Version(interpreter.version.clone()))?;
+    let version = Version::from_str(&interpreter.version)
+        .map_err(|_| TagsError::Version(interpreter.version.clone()))?;
     let release = version.release();
     let part = |at: usize| release.get(at).and_then(|n| u8::try_from(*n).ok());
     let (Some(major), Some(minor)) = (part(0), part(1)) else {
@@ -33,16 +34,32 @@ pub fn tags_of(interpreter: &Interpreter) -> Result<Tags, TagsError> {
         .and_then(|machine| Arch::from_str(machine).ok())
         .ok_or_else(|| TagsError::Platform(interpreter.platform.clone()))?;
     let (glibc_major, glibc_minor) = glibc();
-    let platform = Platform::new(Os::Manylinux { major: glibc_major, minor: glibc_minor }, machine);
+    let platform = Platform::new(
+        Os::Manylinux {
+            major: glibc_major,
+            minor: glibc_minor,
+        },
+        machine,
+    );
     let implementation = match interpreter.implementation.as_str() {
         // PyPy's own version is in its ABI tag; all that are supported are 7.3
         "pypy" => (7, 3),
         _ => (major, minor),
     };
-    let options =
-        TagsOptions { manylinux_compatible: true, gil_disabled: interpreter.free_threaded, debug_enabled: false, is_cross: false };
-    Tags::from_env(platform, (major, minor), &interpreter.implementation, implementation, options)
-        .map_err(|error| TagsError::Implementation(error.to_string()))
+    let options = TagsOptions {
+        manylinux_compatible: true,
+        gil_disabled: interpreter.free_threaded,
+        debug_enabled: false,
+        is_cross: false,
+    };
+    Tags::from_env(
+        platform,
+        (major, minor),
+        &interpreter.implementation,
+        implementation,
+        options,
+    )
+    .map_err(|error| TagsError::Implementation(error.to_string()))
 }
 
 #[cfg(target_env = "gnu")]

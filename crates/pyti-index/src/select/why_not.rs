@@ -9,24 +9,63 @@ use super::{Refusal, Wanted, lenient, python_fits, refuse};
 use crate::names::ParsedName;
 use crate::project::{Project, ProjectFile};
 
-pub(super) fn explain(project: &Project, version: &Version, files: &[&ProjectFile], wanted: &Wanted<'_>, python: &Version) -> Refusal {
+pub(super) fn explain(
+    project: &Project,
+    version: &Version,
+    files: &[&ProjectFile],
+    wanted: &Wanted<'_>,
+    python: &Version,
+) -> Refusal {
     let title = format!("{} {version}", project.name);
     if files.is_empty() {
-        return refuse(Status::Broken, ReasonCode::NoFiles, format!("{title} has no files that can be looked at"));
+        return refuse(
+            Status::Broken,
+            ReasonCode::NoFiles,
+            format!("{title} has no files that can be looked at"),
+        );
     }
     let kind = wanted.only;
-    let of_kind: Vec<&ProjectFile> = files.iter().copied().filter(|file| kind.is_none_or(|kind| file.file_kind() == kind)).collect();
+    let of_kind: Vec<&ProjectFile> = files
+        .iter()
+        .copied()
+        .filter(|file| kind.is_none_or(|kind| file.file_kind() == kind))
+        .collect();
     if of_kind.is_empty() {
-        let what = if kind == Some(FileKind::Wheel) { "wheel" } else { "sdist" };
+        let what = if kind == Some(FileKind::Wheel) {
+            "wheel"
+        } else {
+            "sdist"
+        };
         return refuse(Status::Skip, ReasonCode::Policy, format!("{title} has no {what}"));
     }
     if of_kind.iter().all(|file| !python_fits(file, python)) {
-        let told = of_kind.iter().find_map(|file| file.requires_python.clone()).unwrap_or_default();
-        let code = if only_python2(&of_kind) { ReasonCode::Python2Only } else { ReasonCode::RequiresPython };
-        return refuse(Status::Na, code, format!("{title} needs Python {told}, this is {}", wanted.interpreter.version));
+        let told = of_kind
+            .iter()
+            .find_map(|file| file.requires_python.clone())
+            .unwrap_or_default();
+        let code = if only_python2(&of_kind) {
+            ReasonCode::Python2Only
+        } else {
+            ReasonCode::RequiresPython
+        };
+        return refuse(
+            Status::Na,
+            code,
+            format!(
+                "{title} needs Python {told}, this is {}",
+                wanted.interpreter.version
+            ),
+        );
     }
-    if of_kind.iter().all(|file| file.yanked.is_some()) && kind.is_none() && wanted.specifiers.is_none_or(|text| !text.contains("==")) {
-        return refuse(Status::Na, ReasonCode::Yanked, format!("{title} and every other usable version was yanked"));
+    if of_kind.iter().all(|file| file.yanked.is_some())
+        && kind.is_none()
+        && wanted.specifiers.is_none_or(|text| !text.contains("=="))
+    {
+        return refuse(
+            Status::Na,
+            ReasonCode::Yanked,
+            format!("{title} and every other usable version was yanked"),
+        );
     }
     let wheels: Vec<&WheelFilename> = of_kind
         .iter()
@@ -37,16 +76,28 @@ pub(super) fn explain(project: &Project, version: &Version, files: &[&ProjectFil
         })
         .collect();
     let all_for = |what: &str| {
-        !wheels.is_empty() && wheels.iter().all(|name| name.platform_tags().iter().all(|tag| tag.to_string().starts_with(what)))
+        !wheels.is_empty()
+            && wheels.iter().all(|name| {
+                name.platform_tags()
+                    .iter()
+                    .all(|tag| tag.to_string().starts_with(what))
+            })
     };
     let (code, detail) = if all_for("win") {
         (ReasonCode::WindowsOnly, "has wheels for Windows only")
     } else if all_for("macosx") {
         (ReasonCode::MacosOnly, "has wheels for macOS only")
-    } else if !wheels.is_empty() && wheels.iter().all(|name| name.python_tags().iter().all(|tag| is_python2(&tag.to_string()))) {
+    } else if !wheels.is_empty()
+        && wheels
+            .iter()
+            .all(|name| name.python_tags().iter().all(|tag| is_python2(&tag.to_string())))
+    {
         (ReasonCode::Python2Only, "has wheels for Python 2 only")
     } else {
-        (ReasonCode::NoMatchingWheel, "has no wheel for this interpreter and platform, and no sdist")
+        (
+            ReasonCode::NoMatchingWheel,
+            "has no wheel for this interpreter and platform, and no sdist",
+        )
     };
     refuse(Status::Na, code, format!("{title} {detail}"))
 }
@@ -58,7 +109,10 @@ fn is_python2(tag: &str) -> bool {
 /// Whether what the files ask for leaves out every Python 3.
 fn only_python2(files: &[&ProjectFile]) -> bool {
     files.iter().all(|file| {
-        let Some(specifiers) = file.requires_python.as_deref().and_then(lenient) else { return false };
-        (0..40).all(|minor| !specifiers.contains(&Version::new([3, minor, 5]))) && specifiers.contains(&Version::new([2, 7, 18]))
+        let Some(specifiers) = file.requires_python.as_deref().and_then(lenient) else {
+            return false;
+        };
+        (0..40).all(|minor| !specifiers.contains(&Version::new([3, minor, 5])))
+            && specifiers.contains(&Version::new([2, 7, 18]))
     })
 }

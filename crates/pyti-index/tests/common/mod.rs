@@ -32,7 +32,15 @@ pub(crate) struct Thing {
 
 impl Thing {
     pub(crate) fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { kind, body: body.into(), ranges: true, etag: None, first: Vec::new(), stall: Duration::ZERO, cut: None }
+        Self {
+            kind,
+            body: body.into(),
+            ranges: true,
+            etag: None,
+            first: Vec::new(),
+            stall: Duration::ZERO,
+            cut: None,
+        }
     }
 }
 
@@ -46,7 +54,10 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Self { port: listener.local_addr().unwrap().port(), ..Self::default() };
+        let server = Self {
+            port: listener.local_addr().unwrap().port(),
+            ..Self::default()
+        };
         let router = Router::new().fallback(serve).with_state(server.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         server
@@ -79,7 +90,10 @@ impl Server {
             });
             if let Some(metadata) = &file.metadata {
                 entry["core-metadata"] = true.into();
-                self.put(&format!("/files/{}.metadata", file.filename), Thing::new("text/plain", metadata.clone()));
+                self.put(
+                    &format!("/files/{}.metadata", file.filename),
+                    Thing::new("text/plain", metadata.clone()),
+                );
             }
             if let Some(requires) = file.requires_python {
                 entry["requires-python"] = requires.into();
@@ -88,10 +102,19 @@ impl Server {
                 entry["yanked"] = true.into();
             }
             listed.push(entry);
-            self.put(&format!("/files/{}", file.filename), Thing::new("application/octet-stream", file.bytes.clone()));
+            self.put(
+                &format!("/files/{}", file.filename),
+                Thing::new("application/octet-stream", file.bytes.clone()),
+            );
         }
         let page = serde_json::json!({"meta": {"api-version": "1.1"}, "name": name, "files": listed});
-        self.put(&format!("/simple/{name}/"), Thing { etag: Some("\"1\""), ..Thing::new("application/vnd.pypi.simple.v1+json", page.to_string()) });
+        self.put(
+            &format!("/simple/{name}/"),
+            Thing {
+                etag: Some("\"1\""),
+                ..Thing::new("application/vnd.pypi.simple.v1+json", page.to_string())
+            },
+        );
     }
 }
 
@@ -100,7 +123,9 @@ async fn serve(State(server): State<Server>, request: Request) -> Response<Body>
     let thing = {
         let mut things = server.things.lock().unwrap();
         let thing = things.get(&path).cloned();
-        if let Some(thing) = things.get_mut(&path) && !thing.first.is_empty() {
+        if let Some(thing) = things.get_mut(&path)
+            && !thing.first.is_empty()
+        {
             thing.first.remove(0);
         }
         thing
@@ -126,7 +151,10 @@ async fn serve(State(server): State<Server>, request: Request) -> Response<Body>
                 let (from, to) = if from.is_empty() {
                     (total.saturating_sub(to.parse().unwrap()), total)
                 } else {
-                    (from.parse().unwrap(), to.parse::<usize>().map_or(total, |to| (to + 1).min(total)))
+                    (
+                        from.parse().unwrap(),
+                        to.parse::<usize>().map_or(total, |to| (to + 1).min(total)),
+                    )
                 };
                 response = response.header("content-range", format!("bytes {from}-{}/{total}", to - 1));
                 (206, Body::from(thing.body.slice(from..to)))
@@ -139,7 +167,10 @@ async fn serve(State(server): State<Server>, request: Request) -> Response<Body>
         }
     };
     server.log.lock().unwrap().push(format!("GET {path} {status}"));
-    response.status(StatusCode::from_u16(status).unwrap()).body(body).unwrap()
+    response
+        .status(StatusCode::from_u16(status).unwrap())
+        .body(body)
+        .unwrap()
 }
 
 /// A body that breaks off.
@@ -148,7 +179,10 @@ struct Cut(Option<Bytes>);
 impl futures_core::Stream for Cut {
     type Item = Result<Bytes, std::io::Error>;
 
-    fn poll_next(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
         std::task::Poll::Ready(Some(self.0.take().ok_or_else(|| std::io::Error::other("cut"))))
     }
 }
@@ -165,12 +199,21 @@ pub(crate) struct Upload {
 
 impl Upload {
     pub(crate) fn new(filename: &str, bytes: Vec<u8>) -> Self {
-        Self { filename: filename.to_owned(), bytes: bytes.into(), metadata: None, requires_python: None, yanked: false }
+        Self {
+            filename: filename.to_owned(),
+            bytes: bytes.into(),
+            metadata: None,
+            requires_python: None,
+            yanked: false,
+        }
     }
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 pub(crate) fn metadata(name: &str, version: &str, requires: &[&str]) -> String {
@@ -191,9 +234,18 @@ pub(crate) fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
         let mut crc = flate2::Crc::new();
         crc.update(data);
         let mut fields = Vec::new();
-        for part in [&20u16.to_le_bytes()[..], &[0, 0], &8u16.to_le_bytes(), &[0, 0], &0x5821u16.to_le_bytes(), &crc.sum().to_le_bytes(),
-            &u32::try_from(packed.len()).unwrap().to_le_bytes(), &u32::try_from(data.len()).unwrap().to_le_bytes(),
-            &u16::try_from(name.len()).unwrap().to_le_bytes(), &[0, 0]] {
+        for part in [
+            &20u16.to_le_bytes()[..],
+            &[0, 0],
+            &8u16.to_le_bytes(),
+            &[0, 0],
+            &0x5821u16.to_le_bytes(),
+            &crc.sum().to_le_bytes(),
+            &u32::try_from(packed.len()).unwrap().to_le_bytes(),
+            &u32::try_from(data.len()).unwrap().to_le_bytes(),
+            &u16::try_from(name.len()).unwrap().to_le_bytes(),
+            &[0, 0],
+        ] {
             fields.extend_from_slice(part);
         }
         let offset = u32::try_from(out.len()).unwrap();
@@ -207,7 +259,10 @@ pub(crate) fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
         directory.extend_from_slice(&offset.to_le_bytes());
         directory.extend_from_slice(name.as_bytes());
     }
-    let (start, count) = (u32::try_from(out.len()).unwrap(), u16::try_from(entries.len()).unwrap());
+    let (start, count) = (
+        u32::try_from(out.len()).unwrap(),
+        u16::try_from(entries.len()).unwrap(),
+    );
     out.extend_from_slice(&directory);
     out.extend_from_slice(b"PK\x05\x06\0\0\0\0");
     out.extend_from_slice(&count.to_le_bytes());
@@ -234,27 +289,48 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
 /// A wheel with so many bytes of ballast before its metadata.
 pub(crate) fn wheel(name: &str, version: &str, requires: &[&str], ballast: usize) -> Upload {
     let folder = format!("{name}-{version}.dist-info/METADATA");
-    let bytes = zip(&[(&format!("{name}.py"), &noise(ballast)), (&folder, metadata(name, version, requires).as_bytes())]);
+    let bytes = zip(&[
+        (&format!("{name}.py"), &noise(ballast)),
+        (&folder, metadata(name, version, requires).as_bytes()),
+    ]);
     Upload::new(&format!("{name}-{version}-py3-none-any.whl"), bytes)
 }
 
 pub(crate) fn sdist(name: &str, version: &str, pkg_info: &str) -> Upload {
-    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(
+        Vec::new(),
+        flate2::Compression::fast(),
+    ));
     let mut header = tar::Header::new_gnu();
     header.set_size(pkg_info.len() as u64);
     header.set_mode(0o644);
     header.set_cksum();
-    archive.append_data(&mut header, format!("{name}-{version}/PKG-INFO"), pkg_info.as_bytes()).unwrap();
-    Upload::new(&format!("{name}-{version}.tar.gz"), archive.into_inner().unwrap().finish().unwrap())
+    archive
+        .append_data(
+            &mut header,
+            format!("{name}-{version}/PKG-INFO"),
+            pkg_info.as_bytes(),
+        )
+        .unwrap();
+    Upload::new(
+        &format!("{name}-{version}.tar.gz"),
+        archive.into_inner().unwrap().finish().unwrap(),
+    )
 }
 
 pub(crate) fn settings(url: &str) -> Settings {
-    Settings { timeout: Duration::from_millis(1500), retries: 2, ..Settings::only(url.parse().unwrap()) }
+    Settings {
+        timeout: Duration::from_millis(1500),
+        retries: 2,
+        ..Settings::only(url.parse().unwrap())
+    }
 }
 
 pub(crate) fn index(url: &str, dir: &Path) -> Index {
     let store = FileStore::open(&dir.join("files")).unwrap();
-    Index::new(settings(url), store, &dir.join("cache"), false).unwrap().with_parser(parser())
+    Index::new(settings(url), store, &dir.join("cache"), false)
+        .unwrap()
+        .with_parser(parser())
 }
 
 pub(crate) fn parser() -> PathBuf {
