@@ -17,7 +17,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let spec = JobSpec {
         binds: std::env::var("BOXED_PREFIX")
             .ok()
-            .map(|prefix| Bind { source: prefix.clone().into(), target: prefix.into(), writable: false })
+            .map(|prefix| Bind {
+                source: prefix.clone().into(),
+                target: prefix.into(),
+                writable: false,
+            })
             .into_iter()
             .collect(),
         program: std::env::current_exe()?,
@@ -54,7 +58,13 @@ fn inside() -> Result<(), Box<dyn std::error::Error>> {
             "{}{}{:#?}\n{:#?}\n",
             done.effect.stdout.text(),
             done.effect.stderr.text(),
-            (&done.effect.exit, &done.effect.limit, &done.effect.cost, &done.effect.denials, &done.effect.contacts),
+            (
+                &done.effect.exit,
+                &done.effect.limit,
+                &done.effect.cost,
+                &done.effect.denials,
+                &done.effect.contacts
+            ),
             done.changes
         ),
         Err(error) => format!("error: {error}: {:?}\n", std::error::Error::source(&error)),

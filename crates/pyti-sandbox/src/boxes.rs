@@ -76,7 +76,9 @@ struct Inner {
 
 impl Boxes {
     pub(crate) fn new(store: StoreKind, shown: Vec<PathBuf>) -> io::Result<Self> {
-        Ok(Self { inner: Arc::new(Inner { store, shown }) })
+        Ok(Self {
+            inner: Arc::new(Inner { store, shown }),
+        })
     }
 
     /// What is known of the machine, for the records.
@@ -132,21 +134,24 @@ impl Boxes {
             }
         };
         let (pipes, ends) = Pipes::new(command).map_err(prepare("make pipes"))?;
-        let texts = Texts::new(command).ok_or_else(|| {
-            BoxError::Unusable(command.argv.first().map(PathBuf::from).unwrap_or_default())
-        })?;
+        let texts = Texts::new(command)
+            .ok_or_else(|| BoxError::Unusable(command.argv.first().map(PathBuf::from).unwrap_or_default()))?;
         let child = self.child(command, &slot, &lowers, &texts, &ends)?;
         let outcome = supervise::run(command, &child, pipes, ends, &slot, cancel)?;
         drop(child);
         if let Some(manifest) = &manifest {
-            manifest.keep_changes(&slot.root(), &slot.upper()).map_err(prepare("keep the changes"))?;
+            manifest
+                .keep_changes(&slot.root(), &slot.upper())
+                .map_err(prepare("keep the changes"))?;
             fs::remove_dir_all(slot.root()).map_err(prepare("remove the copy"))?;
         }
         let (changes, changes_dropped) =
             diff::changes(&slot.upper(), &lowers).map_err(prepare("read the changes"))?;
         let mut effect = outcome.effect;
         if changes_dropped > 0 {
-            effect.losses.push(Loss::Changes { dropped: changes_dropped });
+            effect.losses.push(Loss::Changes {
+                dropped: changes_dropped,
+            });
         }
         Ok(Done {
             effect,
@@ -169,19 +174,45 @@ impl Boxes {
         let unusable = |path: &Path| BoxError::Unusable(path.to_owned());
         let mut network = Vec::new();
         if command.network != Network::Lens {
-            step(&mut network, Step::Unshare(libc::CLONE_NEWNET), "a network of its own");
+            step(
+                &mut network,
+                Step::Unshare(libc::CLONE_NEWNET),
+                "a network of its own",
+            );
         }
         let mut namespaces = Vec::new();
-        let flags =
-            libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        let flags = libc::CLONE_NEWUSER
+            | libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS;
         step(&mut namespaces, Step::Unshare(flags), "namespaces of its own");
         let dumpable = Step::Prctl(libc::PR_SET_DUMPABLE, 1);
         step(&mut namespaces, dumpable, "staying readable");
-        write(&mut namespaces, c"/proc/self/setgroups", "deny", "giving up groups");
-        write(&mut namespaces, c"/proc/self/uid_map", "1000 0 1", "mapping the user");
-        write(&mut namespaces, c"/proc/self/gid_map", "1000 0 1", "mapping the group");
+        write(
+            &mut namespaces,
+            c"/proc/self/setgroups",
+            "deny",
+            "giving up groups",
+        );
+        write(
+            &mut namespaces,
+            c"/proc/self/uid_map",
+            "1000 0 1",
+            "mapping the user",
+        );
+        write(
+            &mut namespaces,
+            c"/proc/self/gid_map",
+            "1000 0 1",
+            "mapping the group",
+        );
         // changes of credentials clear it, so it comes last
-        step(&mut namespaces, Step::Prctl(libc::PR_SET_PDEATHSIG, KILL), "tying the box to the agent");
+        step(
+            &mut namespaces,
+            Step::Prctl(libc::PR_SET_PDEATHSIG, KILL),
+            "tying the box to the agent",
+        );
         let init = self.init(command, slot, lowers).map_err(|path| unusable(&path))?;
         Ok(Child {
             network,
@@ -200,12 +231,28 @@ impl Boxes {
     }
 
     /// What PID 1 of the box does before the command starts.
-    fn init(&self, command: &Command, slot: &Slot, lowers: &[PathBuf]) -> Result<Vec<(Step, String)>, PathBuf> {
+    fn init(
+        &self,
+        command: &Command,
+        slot: &Slot,
+        lowers: &[PathBuf],
+    ) -> Result<Vec<(Step, String)>, PathBuf> {
         let mut steps = Vec::new();
         let bad = |path: &Path| path.to_owned();
         let c = |path: &Path| c_path(path).map_err(|_| bad(path));
-        step(&mut steps, Step::Prctl(libc::PR_SET_PDEATHSIG, KILL), "tying the box to the agent");
-        mount(&mut steps, c"none", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, "making mounts private");
+        step(
+            &mut steps,
+            Step::Prctl(libc::PR_SET_PDEATHSIG, KILL),
+            "tying the box to the agent",
+        );
+        mount(
+            &mut steps,
+            c"none",
+            c"/",
+            c"",
+            libc::MS_REC | libc::MS_PRIVATE,
+            "making mounts private",
+        );
         let root = slot.root();
         let flags = libc::MS_NOSUID | libc::MS_NODEV;
         match self.inner.store {
@@ -243,12 +290,20 @@ impl Boxes {
             };
             step(&mut steps, bind, &format!("showing {}", target.display()));
             if attributes != 0 {
-                step(&mut steps, Step::MountAttributes(place, attributes), &format!("shearing {}", target.display()));
+                step(
+                    &mut steps,
+                    Step::MountAttributes(place, attributes),
+                    &format!("shearing {}", target.display()),
+                );
             }
             Ok(())
         };
         let plain = sys::RDONLY | sys::NOSUID | sys::NODEV;
-        for folder in HOST_FOLDERS.iter().map(Path::new).filter(|p| p.is_dir() && !p.is_symlink()) {
+        for folder in HOST_FOLDERS
+            .iter()
+            .map(Path::new)
+            .filter(|p| p.is_dir() && !p.is_symlink())
+        {
             show(folder, folder, plain)?;
         }
         for prefix in &self.inner.shown {
@@ -262,27 +317,66 @@ impl Boxes {
         }
         let proc = root.join("proc");
         let proc_flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-        mount_at(&mut steps, c"proc", &c(&proc)?, c"proc", proc_flags, c"", "mounting /proc");
+        mount_at(
+            &mut steps,
+            c"proc",
+            &c(&proc)?,
+            c"proc",
+            proc_flags,
+            c"",
+            "mounting /proc",
+        );
         let processes = command.limits.processes.max(16) + 2;
         let pid_max = c(&proc.join("sys/kernel/pid_max"))?;
         // per pid namespace from Linux 6.14; before, it is the whole machine's and cannot be written from here
         if kernel_at_least(6, 14) {
-            steps.push((Step::Write(pid_max, processes.max(301).to_string().into_bytes()), OPTIONAL.to_owned()));
+            steps.push((
+                Step::Write(pid_max, processes.max(301).to_string().into_bytes()),
+                OPTIONAL.to_owned(),
+            ));
         }
         let pts = c(&root.join("dev/pts"))?;
         let pts_options = c"newinstance,ptmxmode=0666,mode=0620";
-        mount_at(&mut steps, c"devpts", &pts, c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, pts_options, "mounting /dev/pts");
+        mount_at(
+            &mut steps,
+            c"devpts",
+            &pts,
+            c"devpts",
+            libc::MS_NOSUID | libc::MS_NOEXEC,
+            pts_options,
+            "mounting /dev/pts",
+        );
         let shm = c(&root.join("dev/shm"))?;
-        let size = format!("size={},mode=1777", (command.limits.memory_bytes / 2).max(1 << 20));
+        let size = format!(
+            "size={},mode=1777",
+            (command.limits.memory_bytes / 2).max(1 << 20)
+        );
         let size = CString::new(size).map_err(|_| bad(&root))?;
-        mount_at(&mut steps, c"shm", &shm, c"tmpfs", flags, &size, "mounting /dev/shm");
+        mount_at(
+            &mut steps,
+            c"shm",
+            &shm,
+            c"tmpfs",
+            flags,
+            &size,
+            "mounting /dev/shm",
+        );
         step(&mut steps, Step::Chdir(c(&root)?), "entering the root");
         step(&mut steps, Step::PivotHere, "making it the root");
-        let name = CString::new(command.host_name.as_str()).map_err(|_| bad(Path::new(&command.host_name)))?;
+        let name =
+            CString::new(command.host_name.as_str()).map_err(|_| bad(Path::new(&command.host_name)))?;
         step(&mut steps, Step::HostName(name), "naming the host");
         step(&mut steps, Step::DropCapabilities, "dropping capabilities");
-        step(&mut steps, Step::Prctl(libc::PR_SET_DUMPABLE, 1), "staying readable");
-        step(&mut steps, Step::Prctl(libc::PR_SET_NO_NEW_PRIVS, 1), "forbidding new privileges");
+        step(
+            &mut steps,
+            Step::Prctl(libc::PR_SET_DUMPABLE, 1),
+            "staying readable",
+        );
+        step(
+            &mut steps,
+            Step::Prctl(libc::PR_SET_NO_NEW_PRIVS, 1),
+            "forbidding new privileges",
+        );
         if let Some(landlock) = landlock_step() {
             step(&mut steps, landlock, "Landlock");
         }
@@ -320,8 +414,13 @@ fn mount_at(
     data: &std::ffi::CStr,
     name: &str,
 ) {
-    let mount =
-        Step::Mount { source: source.into(), target: target.into(), kind: kind.into(), flags, data: data.into() };
+    let mount = Step::Mount {
+        source: source.into(),
+        target: target.into(),
+        kind: kind.into(),
+        flags,
+        data: data.into(),
+    };
     step(steps, mount, name);
 }
 
@@ -355,7 +454,8 @@ fn mount_points(command: &Command) -> io::Result<Option<Slot>> {
     }
     let slot = Slot::plain()?;
     for bind in &command.binds {
-        let inside = layer::inside(&bind.target).ok_or_else(|| io::Error::other("a target leaves the root"))?;
+        let inside =
+            layer::inside(&bind.target).ok_or_else(|| io::Error::other("a target leaves the root"))?;
         let place = slot.upper().join(inside);
         if bind.source.is_dir() {
             fs::create_dir_all(place)?;
@@ -375,22 +475,46 @@ fn command_steps(command: &Command, ends: &supervise::Ends) -> Result<Vec<(Step,
     let limits = &command.limits;
     step(&mut steps, Step::NewSession, "a session of its own");
     for (number, fd) in ends.standard().into_iter().enumerate() {
-        step(&mut steps, Step::Dup(fd, i32::try_from(number).unwrap_or(0)), "standard streams");
+        step(
+            &mut steps,
+            Step::Dup(fd, i32::try_from(number).unwrap_or(0)),
+            "standard streams",
+        );
     }
     if command.terminal.is_some() {
         step(&mut steps, Step::ControllingTerminal, "the terminal");
     }
     if let Some(results) = &ends.results {
-        step(&mut steps, Step::Dup(results.as_raw_fd(), crate::RESULTS_FD), "the pipe for results");
+        step(
+            &mut steps,
+            Step::Dup(results.as_raw_fd(), crate::RESULTS_FD),
+            "the pipe for results",
+        );
     }
-    let kept = if command.results { crate::RESULTS_FD.cast_unsigned() } else { 199 };
+    let kept = if command.results {
+        crate::RESULTS_FD.cast_unsigned()
+    } else {
+        199
+    };
     step(&mut steps, Step::CloseRange(3, 199), "closing files");
     if kept == 199 {
-        step(&mut steps, Step::CloseRange(200, init::STATUS_FD.cast_unsigned() - 1), "closing files");
+        step(
+            &mut steps,
+            Step::CloseRange(200, init::STATUS_FD.cast_unsigned() - 1),
+            "closing files",
+        );
     } else {
-        step(&mut steps, Step::CloseRange(kept + 1, init::STATUS_FD.cast_unsigned() - 1), "closing files");
+        step(
+            &mut steps,
+            Step::CloseRange(kept + 1, init::STATUS_FD.cast_unsigned() - 1),
+            "closing files",
+        );
     }
-    step(&mut steps, Step::CloseRange(init::STATUS_FD.cast_unsigned() + 1, u32::MAX), "closing files");
+    step(
+        &mut steps,
+        Step::CloseRange(init::STATUS_FD.cast_unsigned() + 1, u32::MAX),
+        "closing files",
+    );
     for (resource, value) in [
         (libc::RLIMIT_CORE, 0),
         (libc::RLIMIT_NOFILE, u64::from(limits.open_files)),
@@ -417,7 +541,12 @@ struct Texts {
 
 impl Texts {
     fn new(command: &Command) -> Option<Self> {
-        let argv: Vec<CString> = command.argv.iter().map(|a| c_text(a)).collect::<Result<_, _>>().ok()?;
+        let argv: Vec<CString> = command
+            .argv
+            .iter()
+            .map(|a| c_text(a))
+            .collect::<Result<_, _>>()
+            .ok()?;
         let program = command.argv.first()?;
         let mut env = Vec::new();
         for (name, value) in &command.env {
@@ -429,21 +558,34 @@ impl Texts {
         let programs = if program.as_bytes().contains(&b'/') {
             vec![c_text(program).ok()?]
         } else {
-            let path = command.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+            let path = command
+                .env
+                .iter()
+                .find(|(name, _)| name == "PATH")
+                .map(|(_, value)| value.as_os_str());
             let path = path.unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
-            std::env::split_paths(path).map(|folder| c_path(&folder.join(program))).collect::<Result<_, _>>().ok()?
+            std::env::split_paths(path)
+                .map(|folder| c_path(&folder.join(program)))
+                .collect::<Result<_, _>>()
+                .ok()?
         };
         Some(Self { argv, env, programs })
     }
 }
 
 fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
-    texts.iter().map(|text| text.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
+    texts
+        .iter()
+        .map(|text| text.as_ptr())
+        .chain(std::iter::once(std::ptr::null()))
+        .collect()
 }
 
 fn kernel_at_least(major: u32, minor: u32) -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut parts = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let mut parts = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
     let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     found >= (major, minor)
 }

@@ -15,14 +15,19 @@ impl JobGroup {
     /// Puts the process into a new group. `None` where that cannot be: the limits are then measured only.
     pub(crate) fn create(memory_bytes: u64, pid: i32) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("pyti-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "pyti-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let mut group = Self { folders: Vec::new() };
         let v1 = Path::new("/sys/fs/cgroup/memory");
         let v2 = Path::new("/sys/fs/cgroup/cgroup.controllers");
         let made = if v1.join("memory.limit_in_bytes").exists() {
             group.join(&v1.join(&name), "memory.limit_in_bytes", memory_bytes, pid)
         } else if fs::read_to_string(v2).is_ok_and(|text| text.split_whitespace().any(|c| c == "memory")) {
-            own_v2_folder().and_then(|folder| group.join(&folder.join(&name), "memory.max", memory_bytes, pid))
+            own_v2_folder()
+                .and_then(|folder| group.join(&folder.join(&name), "memory.max", memory_bytes, pid))
         } else {
             Err(io::ErrorKind::Unsupported.into())
         };
@@ -54,6 +59,9 @@ impl Drop for JobGroup {
 /// The group that this process is in, when it may make groups below it.
 fn own_v2_folder() -> io::Result<PathBuf> {
     let text = fs::read_to_string("/proc/self/cgroup")?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/")).ok_or(io::ErrorKind::Unsupported)?;
+    let path = text
+        .lines()
+        .find_map(|line| line.strip_prefix("0::/"))
+        .ok_or(io::ErrorKind::Unsupported)?;
     Ok(Path::new("/sys/fs/cgroup").join(path))
 }

@@ -16,7 +16,11 @@ const CAP: usize = 50_000;
 
 /// Changes of one layer over those below it, by path, and how many are not listed.
 pub(crate) fn changes(upper: &Path, lowers: &[PathBuf]) -> io::Result<(Vec<Change>, u64)> {
-    let mut walk = Walk { lowers, list: Vec::new(), dropped: 0 };
+    let mut walk = Walk {
+        lowers,
+        list: Vec::new(),
+        dropped: 0,
+    };
     walk.folder(upper, Path::new(""), false)?;
     walk.list.sort_by(|a, b| a.path.cmp(&b.path));
     Ok((walk.list, walk.dropped))
@@ -51,7 +55,12 @@ impl Walk<'_> {
                 Some(_) => Some(Changed::Modified),
             };
             if let Some(what) = what {
-                self.add(&path, what, Some(entry_of(&entry.path(), &metadata)), Some(&metadata));
+                self.add(
+                    &path,
+                    what,
+                    Some(entry_of(&entry.path(), &metadata)),
+                    Some(&metadata),
+                );
             }
             if metadata.is_dir() {
                 let hides = is_opaque(&entry.path());
@@ -127,7 +136,9 @@ fn entry_of(path: &Path, metadata: &fs::Metadata) -> Entry {
     } else if metadata.is_file() {
         Entry::File
     } else if metadata.is_symlink() {
-        let target = fs::read_link(path).map(|t| t.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+        let target = fs::read_link(path)
+            .map(|t| t.as_os_str().as_bytes().to_vec())
+            .unwrap_or_default();
         Entry::Link(Foreign::new(target))
     } else {
         Entry::Special

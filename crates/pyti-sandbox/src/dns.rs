@@ -89,7 +89,10 @@ mod tests {
     fn questions_are_read_and_denied() {
         let message = ask("db.example.invalid", 28);
         let asked = question(&message).unwrap();
-        assert_eq!((asked.name.as_slice(), asked.record.as_str()), (&b"db.example.invalid"[..], "AAAA"));
+        assert_eq!(
+            (asked.name.as_slice(), asked.record.as_str()),
+            (&b"db.example.invalid"[..], "AAAA")
+        );
         let answer = no_such_name(&message).unwrap();
         assert_eq!(&answer[..2], &[0xab, 0xcd]);
         assert_eq!(answer[2] & 0x80, 0x80, "an answer");

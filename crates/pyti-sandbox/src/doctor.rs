@@ -39,7 +39,11 @@ pub fn doctor(verb: &str) -> Vec<Finding> {
     let mut optional = |step: &str, there: bool, with: &str, without: &str, mend: Option<&str>| {
         findings.push(Finding {
             step: step.to_owned(),
-            outcome: if there { StepOutcome::Ok } else { StepOutcome::Absent },
+            outcome: if there {
+                StepOutcome::Ok
+            } else {
+                StepOutcome::Absent
+            },
             meaning: if there { with } else { without }.to_owned(),
             mend: mend.map(str::to_owned),
             needed: false,
@@ -53,7 +57,9 @@ pub fn doctor(verb: &str) -> Vec<Finding> {
         Some("a kernel from 5.19 on, with lsm=landlock,… on its command line"),
     );
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut parts = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let mut parts = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
     let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     optional(
         "layers by overlay",
@@ -93,7 +99,10 @@ fn job(verb: &str) -> Finding {
     });
     let result = match spec {
         Ok(spec) => launch(&spec, verb),
-        Err(source) => Err(LaunchError::Start { program: PathBuf::from("pyti").display().to_string(), source }),
+        Err(source) => Err(LaunchError::Start {
+            program: PathBuf::from("pyti").display().to_string(),
+            source,
+        }),
     };
     match result {
         Ok(_) => Finding {
@@ -104,7 +113,11 @@ fn job(verb: &str) -> Finding {
             needed: true,
         },
         Err(error) => {
-            let errno = if let LaunchError::Step { errno, .. } = &error { *errno } else { 0 };
+            let errno = if let LaunchError::Step { errno, .. } = &error {
+                *errno
+            } else {
+                0
+            };
             Finding {
                 step: "a job".to_owned(),
                 outcome: StepOutcome::Failed(errno),
@@ -118,12 +131,19 @@ fn job(verb: &str) -> Finding {
 
 /// The one command that mends a failed step, by what the system looks like.
 pub(crate) fn mend(step: &str, errno: i32) -> Option<String> {
-    let sysctl = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).ok().map(|text| text.trim().to_owned());
+    let sysctl = |name: &str| {
+        fs::read_to_string(format!("/proc/sys/{name}"))
+            .ok()
+            .map(|text| text.trim().to_owned())
+    };
     mend_by(step, errno, &sysctl)
 }
 
 fn mend_by(step: &str, errno: i32, sysctl: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    let refused = matches!(errno, libc::EPERM | libc::EACCES | libc::ENOSPC | libc::EINVAL | 0);
+    let refused = matches!(
+        errno,
+        libc::EPERM | libc::EACCES | libc::ENOSPC | libc::EINVAL | 0
+    );
     if !refused {
         return None;
     }
@@ -143,7 +163,9 @@ fn mend_by(step: &str, errno: i32, sysctl: &dyn Fn(&str) -> Option<String>) -> O
         );
     }
     if step.contains("namespaces") {
-        return Some("in a container, start it with: docker run --security-opt seccomp=unconfined …".to_owned());
+        return Some(
+            "in a container, start it with: docker run --security-opt seccomp=unconfined …".to_owned(),
+        );
     }
     None
 }
@@ -154,11 +176,26 @@ mod tests {
 
     #[test]
     fn each_known_lock_has_its_command() {
-        let locked = |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then(|| value.to_owned());
-        let mend = |lock: &dyn Fn(&str) -> Option<String>| mend_by("making mounts private", libc::EPERM, lock);
-        assert!(mend(&locked("kernel/apparmor_restrict_unprivileged_userns", "1")).unwrap().contains("apparmor"));
-        assert!(mend(&locked("user/max_user_namespaces", "0")).unwrap().contains("max_user_namespaces"));
+        let locked = |name: &'static str, value: &'static str| {
+            move |asked: &str| (asked == name).then(|| value.to_owned())
+        };
+        let mend =
+            |lock: &dyn Fn(&str) -> Option<String>| mend_by("making mounts private", libc::EPERM, lock);
+        assert!(
+            mend(&locked("kernel/apparmor_restrict_unprivileged_userns", "1"))
+                .unwrap()
+                .contains("apparmor")
+        );
+        assert!(
+            mend(&locked("user/max_user_namespaces", "0"))
+                .unwrap()
+                .contains("max_user_namespaces")
+        );
         assert!(mend(&|_| None).is_none());
-        assert!(mend_by("mounting /proc", libc::EPERM, &|_| None).unwrap().contains("systempaths"));
+        assert!(
+            mend_by("mounting /proc", libc::EPERM, &|_| None)
+                .unwrap()
+                .contains("systempaths")
+        );
     }
 }

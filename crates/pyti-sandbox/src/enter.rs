@@ -78,7 +78,11 @@ pub fn enter() -> Result<Inside, EnterError> {
         Ok(inside) => Ok(inside),
         Err(error) => {
             let errno = error.source.raw_os_error().unwrap_or(0);
-            let failed = Hello::Failed { step: error.step.to_owned(), errno, text: error.source.to_string() };
+            let failed = Hello::Failed {
+                step: error.step.to_owned(),
+                errno,
+                text: error.source.to_string(),
+            };
             let mut line = serde_json::to_vec(&failed).unwrap_or_default();
             line.push(b'\n');
             let mut to_host: &UnixStream = &channel;
@@ -91,7 +95,11 @@ pub fn enter() -> Result<Inside, EnterError> {
 
 fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
     let spec = read_spec(channel).at("reading the order")?;
-    let null = File::options().read(true).write(true).open("/dev/null").at("opening /dev/null")?;
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .at("opening /dev/null")?;
     // SAFETY: both descriptors are open
     check(libc::c_long::from(unsafe { libc::dup2(null.as_raw_fd(), 0) })).at("closing standard input")?;
     // SAFETY: plain calls without arguments that could be wrong
@@ -103,7 +111,11 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
     }
     // SAFETY: plain calls
     let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-    let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC;
+    let flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC;
     // SAFETY: this process has one thread
     check(libc::c_long::from(unsafe { libc::unshare(flags) })).at("making the job's namespaces")?;
     dumpable().at("staying readable")?;
@@ -124,17 +136,29 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).at("listening for the lens")?;
     let lens_port = listener.local_addr().at("listening for the lens")?.port();
     // SAFETY: plain call
-    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })).at("forbidding new privileges")?;
+    check(libc::c_long::from(unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    }))
+    .at("forbidding new privileges")?;
     let store = match spec.store {
         Some(kind) => kind,
         None if layer::overlay_works() => StoreKind::Overlay,
         None => StoreKind::Copy,
     };
-    let shown = spec.binds.iter().filter(|b| b.source == b.target).map(|b| b.target.clone()).collect();
+    let shown = spec
+        .binds
+        .iter()
+        .filter(|b| b.source == b.target)
+        .map(|b| b.target.clone())
+        .collect();
     let boxes = Boxes::new(store, shown).at("finding out what the kernel can do")?;
     let channel = channel.try_clone().at("keeping the channel")?;
     send_listener(&channel, &listener, &Hello::Ready { lens_port }).at("passing the lens's listener")?;
-    Ok(Inside { channel, lens_port, boxes })
+    Ok(Inside {
+        channel,
+        lens_port,
+        boxes,
+    })
 }
 
 /// One line of JSON, read byte by byte: what follows it belongs to somebody else.
@@ -166,13 +190,19 @@ fn open_all(spec: &JobSpec) -> Result<Vec<Tree>, EnterError> {
         let fd = sys::open_tree(&c_path(source)?)?;
         // a device is bound with its power to be one; everything else is shorn
         sys::mount_setattr(fd.as_fd(), attributes)?;
-        trees.push(Tree { fd, target: target.to_owned(), folder: source.is_dir() });
+        trees.push(Tree {
+            fd,
+            target: target.to_owned(),
+            folder: source.is_dir(),
+        });
         Ok(())
     };
     let plain = sys::NOSUID | sys::NODEV;
     for bind in &spec.binds {
         let attributes = if bind.writable { plain } else { plain | sys::RDONLY };
-        open(&bind.source, &bind.target, attributes).map_err(|e| named(&e, &bind.source)).at("opening what the job shall see")?;
+        open(&bind.source, &bind.target, attributes)
+            .map_err(|e| named(&e, &bind.source))
+            .at("opening what the job shall see")?;
     }
     open(&spec.program, Path::new("/.pyti/pyti"), plain | sys::RDONLY).at("opening the program")?;
     for folder in root::HOST_FOLDERS {
@@ -205,12 +235,18 @@ fn drop_root() -> Result<(), EnterError> {
 /// Lets `/proc/self` stay ours after a change of credentials.
 fn dumpable() -> io::Result<()> {
     // SAFETY: plain call
-    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) })).map(|_| ())
+    check(libc::c_long::from(unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0)
+    }))
+    .map(|_| ())
 }
 
 fn die_with_parent() -> io::Result<()> {
     // SAFETY: plain call
-    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })).map(|_| ())
+    check(libc::c_long::from(unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0)
+    }))
+    .map(|_| ())
 }
 
 /// What the started process does for the rest of its life: it ends when the job does, and the job with it.
@@ -227,15 +263,24 @@ fn wait_and_end(child: libc::pid_t) -> ! {
                 break;
             }
         }
-        libc::_exit(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 70 });
+        libc::_exit(if libc::WIFEXITED(status) {
+            libc::WEXITSTATUS(status)
+        } else {
+            70
+        });
     }
 }
 
 fn make_root(spec: &JobSpec, trees: Vec<Tree>) -> Result<(), EnterError> {
     let private = libc::MS_REC | libc::MS_PRIVATE;
     sys::mount(c"none", c"/", c"", private, c"").at("making mounts private")?;
-    let options = format!("size={},nr_inodes={},mode=0755", spec.layers_bytes, spec.layers_inodes);
-    let options = CString::new(options).map_err(io::Error::other).at("mounting the job's memory")?;
+    let options = format!(
+        "size={},nr_inodes={},mode=0755",
+        spec.layers_bytes, spec.layers_inodes
+    );
+    let options = CString::new(options)
+        .map_err(io::Error::other)
+        .at("mounting the job's memory")?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV;
     sys::mount(c"pyti", c"/tmp", c"tmpfs", flags, &options).at("mounting the job's memory")?;
     let base = Path::new("/tmp");
@@ -255,11 +300,18 @@ fn make_root(spec: &JobSpec, trees: Vec<Tree>) -> Result<(), EnterError> {
     root::make(base, spec.binds.iter().map(|b| b.target.as_path())).at("making the job's root")?;
     let proc_flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     sys::mount(c"proc", c"/tmp/proc", c"proc", proc_flags, c"").at("mounting /proc")?;
-    sys::mount(c"devpts", c"/tmp/dev/pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, c"newinstance,ptmxmode=0666,mode=0620")
-        .at("mounting /dev/pts")?;
+    sys::mount(
+        c"devpts",
+        c"/tmp/dev/pts",
+        c"devpts",
+        libc::MS_NOSUID | libc::MS_NOEXEC,
+        c"newinstance,ptmxmode=0666,mode=0620",
+    )
+    .at("mounting /dev/pts")?;
     std::env::set_current_dir(base).at("entering the job's root")?;
     // SAFETY: both texts end with a zero
-    check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).at("entering the job's root")?;
+    check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) })
+        .at("entering the job's root")?;
     sys::detach(c".").at("leaving the host's root")?;
     std::env::set_current_dir("/").at("entering the job's root")
 }
@@ -276,7 +328,12 @@ pub(crate) fn loopback_up() -> io::Result<()> {
         }
         let flags = libc::IFF_UP | libc::IFF_RUNNING;
         request.ifr_ifru.ifru_flags = i16::try_from(flags).unwrap_or(0);
-        check(libc::c_long::from(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request))).map(|_| ())
+        check(libc::c_long::from(libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS,
+            &raw const request,
+        )))
+        .map(|_| ())
     }
 }
 
@@ -284,7 +341,10 @@ pub(crate) fn loopback_up() -> io::Result<()> {
 fn send_listener(channel: &UnixStream, listener: &TcpListener, hello: &Hello) -> io::Result<()> {
     let mut line = serde_json::to_vec(hello)?;
     line.push(b'\n');
-    let mut part = libc::iovec { iov_base: line.as_mut_ptr().cast(), iov_len: line.len() };
+    let mut part = libc::iovec {
+        iov_base: line.as_mut_ptr().cast(),
+        iov_len: line.len(),
+    };
     let mut space = [0u64; 8];
     // SAFETY: the message points at data that lives until the call is over; the space is big enough and aligned
     unsafe {
@@ -297,9 +357,15 @@ fn send_listener(channel: &UnixStream, listener: &TcpListener, hello: &Hello) ->
         (*header).cmsg_level = libc::SOL_SOCKET;
         (*header).cmsg_type = libc::SCM_RIGHTS;
         (*header).cmsg_len = libc::CMSG_LEN(4) as _;
-        libc::CMSG_DATA(header).cast::<i32>().write_unaligned(listener.as_raw_fd());
+        libc::CMSG_DATA(header)
+            .cast::<i32>()
+            .write_unaligned(listener.as_raw_fd());
         let sent = check(libc::sendmsg(channel.as_raw_fd(), &raw const message, 0) as libc::c_long)?;
-        if usize::try_from(sent) == Ok(line.len()) { Ok(()) } else { Err(io::Error::other("the message was cut")) }
+        if usize::try_from(sent) == Ok(line.len()) {
+            Ok(())
+        } else {
+            Err(io::Error::other("the message was cut"))
+        }
     }
 }
 

@@ -75,7 +75,12 @@ fn tell(fd: RawFd, kind: i32, first: i32, second: i32) {
 }
 
 fn fail(fd: RawFd, stage: i32, (step, error): (usize, i32)) -> ! {
-    tell(fd, STEP_FAILED, stage * 1000 + i32::try_from(step).unwrap_or(999), error);
+    tell(
+        fd,
+        STEP_FAILED,
+        stage * 1000 + i32::try_from(step).unwrap_or(999),
+        error,
+    );
     // SAFETY: ends this process without running anything of the agent's
     unsafe { libc::_exit(125) }
 }

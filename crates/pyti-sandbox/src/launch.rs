@@ -82,7 +82,10 @@ pub fn launch(spec: &JobSpec, verb: &str) -> Result<Job, LaunchError> {
                 .map_err(|e| LaunchError::Give(bind.source.display().to_string(), e))?;
         }
     }
-    let start = |source| LaunchError::Start { program: spec.program.display().to_string(), source };
+    let start = |source| LaunchError::Start {
+        program: spec.program.display().to_string(),
+        source,
+    };
     let (ours, theirs) = UnixStream::pair().map_err(start)?;
     let mut command = Command::new(&spec.program);
     command
@@ -121,7 +124,11 @@ pub fn launch(spec: &JobSpec, verb: &str) -> Result<Job, LaunchError> {
             let _ = say_ended.send(());
         })
         .map_err(start)?;
-    let pid = start_result.recv().map_err(io::Error::other).and_then(|result| result).map_err(start)?;
+    let pid = start_result
+        .recv()
+        .map_err(io::Error::other)
+        .and_then(|result| result)
+        .map_err(start)?;
     let pid = i32::try_from(pid).unwrap_or(i32::MAX);
     let group = JobGroup::create(spec.memory_bytes, pid);
     let mut job = Job {
@@ -140,11 +147,14 @@ pub fn launch(spec: &JobSpec, verb: &str) -> Result<Job, LaunchError> {
 
 impl Job {
     fn set_up(&mut self, spec: &JobSpec) -> Result<(), LaunchError> {
-        let ended = |job: &Self, error: io::Error| LaunchError::Ended(job.complaint().unwrap_or(error.to_string()));
+        let ended =
+            |job: &Self, error: io::Error| LaunchError::Ended(job.complaint().unwrap_or(error.to_string()));
         let mut line = serde_json::to_vec(spec).map_err(|e| LaunchError::Ended(e.to_string()))?;
         line.push(b'\n');
         self.stream.write_all(&line).map_err(|e| ended(self, e))?;
-        self.stream.set_read_timeout(Some(PATIENCE)).map_err(|e| ended(self, e))?;
+        self.stream
+            .set_read_timeout(Some(PATIENCE))
+            .map_err(|e| ended(self, e))?;
         let (hello, listener) = receive(&self.stream).map_err(|e| ended(self, e))?;
         self.stream.set_read_timeout(None).map_err(|e| ended(self, e))?;
         match hello {
@@ -181,7 +191,10 @@ impl Job {
 
     /// Waits until it has ended, or for this long; tells whether it has.
     pub fn wait(&self, most: Duration) -> bool {
-        !matches!(self.ended.recv_timeout(most), Err(std::sync::mpsc::RecvTimeoutError::Timeout))
+        !matches!(
+            self.ended.recv_timeout(most),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+        )
     }
 
     /// Ends everything in it, now. Returns when nothing of it is left.
@@ -209,7 +222,10 @@ fn receive(stream: &UnixStream) -> io::Result<(Hello, Option<TcpListener>)> {
     let mut listener = None;
     loop {
         let mut byte = 0u8;
-        let mut part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let mut part = libc::iovec {
+            iov_base: (&raw mut byte).cast(),
+            iov_len: 1,
+        };
         let mut space = [0u64; 8];
         // SAFETY: the message points at data that lives until the call is over; a descriptor that came is owned at once
         let read = unsafe {

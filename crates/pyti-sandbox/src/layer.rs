@@ -9,7 +9,9 @@
 use std::ffi::{CString, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink,
+};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,7 +55,9 @@ pub(crate) struct Slot {
 
 impl Layer {
     pub(crate) fn new(slot: Slot) -> Self {
-        Self { inner: Arc::new(slot) }
+        Self {
+            inner: Arc::new(slot),
+        }
     }
 
     /// Its files, as the agent sees them.
@@ -66,8 +70,15 @@ impl Slot {
     /// A slot with a limit on bytes and files.
     pub(crate) fn sized(bytes: u64, inodes: u64) -> io::Result<Self> {
         let mut slot = Self::plain()?;
-        let options = CString::new(format!("size={bytes},nr_inodes={inodes},mode=0755")).map_err(io::Error::other)?;
-        sys::mount(c"pyti", &c_path(&slot.folder)?, c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, &options)?;
+        let options =
+            CString::new(format!("size={bytes},nr_inodes={inodes},mode=0755")).map_err(io::Error::other)?;
+        sys::mount(
+            c"pyti",
+            &c_path(&slot.folder)?,
+            c"tmpfs",
+            libc::MS_NOSUID | libc::MS_NODEV,
+            &options,
+        )?;
         slot.mounted = true;
         slot.folders()?;
         Ok(slot)
@@ -78,7 +89,10 @@ impl Slot {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let folder = PathBuf::from(format!("/layers/{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&folder)?;
-        let slot = Self { folder, mounted: false };
+        let slot = Self {
+            folder,
+            mounted: false,
+        };
         slot.folders()?;
         Ok(slot)
     }
@@ -127,7 +141,9 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         // everything here is memory of the job: what cannot be removed goes with the job
-        if self.mounted && let Ok(path) = c_path(&self.folder) {
+        if self.mounted
+            && let Ok(path) = c_path(&self.folder)
+        {
             let _ = sys::detach(&path);
         }
         let _ = fs::remove_dir_all(&self.folder);
@@ -142,10 +158,12 @@ pub(crate) fn overlay_works() -> bool {
             fs::create_dir_all(base.join(name))?;
         }
         std::fs::write(base.join("lower/d/f"), b"x")?;
-        let data = c"lowerdir=/layers/probe/lower,upperdir=/layers/probe/upper,workdir=/layers/probe/work,userxattr";
+        let data =
+            c"lowerdir=/layers/probe/lower,upperdir=/layers/probe/upper,workdir=/layers/probe/work,userxattr";
         let root = c_path(&base.join("root"))?;
         sys::mount(c"overlay", &root, c"overlay", 0, data)?;
-        let result = fs::remove_dir_all(base.join("root/d")).and_then(|()| fs::create_dir(base.join("root/d")));
+        let result =
+            fs::remove_dir_all(base.join("root/d")).and_then(|()| fs::create_dir(base.join("root/d")));
         sys::detach(&root)?;
         result
     };
@@ -172,7 +190,8 @@ fn lay(from: &Path, to: &Path) -> io::Result<()> {
             remove(&target, there.as_ref())?;
             continue;
         }
-        let stays = metadata.is_dir() && there.as_ref().is_some_and(fs::Metadata::is_dir) && !is_opaque(&source);
+        let stays =
+            metadata.is_dir() && there.as_ref().is_some_and(fs::Metadata::is_dir) && !is_opaque(&source);
         if !stays {
             remove(&target, there.as_ref())?;
         }
@@ -192,7 +211,10 @@ fn place(source: &Path, target: &Path, metadata: &fs::Metadata) -> io::Result<()
         if !target.is_dir() {
             fs::create_dir(target)?;
         }
-        fs::set_permissions(target, fs::Permissions::from_mode(metadata.mode() & 0o7777 | 0o700))
+        fs::set_permissions(
+            target,
+            fs::Permissions::from_mode(metadata.mode() & 0o7777 | 0o700),
+        )
     } else if kind.is_symlink() {
         symlink(fs::read_link(source)?, target)
     } else if kind.is_file() {
@@ -243,7 +265,11 @@ impl Mark {
             size: if folder { 0 } else { metadata.size() },
             mode: metadata.mode() & 0o7777,
             // a folder's own times change with what is in it
-            changed: if folder { (0, 0) } else { (metadata.ctime(), metadata.ctime_nsec()) },
+            changed: if folder {
+                (0, 0)
+            } else {
+                (metadata.ctime(), metadata.ctime_nsec())
+            },
         }
     }
 }
@@ -279,7 +305,11 @@ impl Manifest {
             }
         }
         for path in self.entries.keys() {
-            let parent_stays = path.parent().is_none_or(|p| p == Path::new("") || now.entries.contains_key(p));
+            // what went with its folder, or with the folder's turning into a file, needs no mark of its own
+            let folder = |mark: &Mark| mark.kind == libc::S_IFDIR;
+            let parent_stays = path
+                .parent()
+                .is_none_or(|p| p == Path::new("") || now.entries.get(p).is_some_and(folder));
             if !now.entries.contains_key(path) && parent_stays {
                 parents(root, upper, path)?;
                 whiteout(&upper.join(path))?;
@@ -289,7 +319,11 @@ impl Manifest {
     }
 }
 
-fn note(root: &Path, relative: &Path, into: &mut std::collections::BTreeMap<PathBuf, Mark>) -> io::Result<()> {
+fn note(
+    root: &Path,
+    relative: &Path,
+    into: &mut std::collections::BTreeMap<PathBuf, Mark>,
+) -> io::Result<()> {
     for entry in fs::read_dir(root.join(relative))? {
         let entry = entry?;
         let path = relative.join(entry.file_name());
@@ -313,7 +347,10 @@ fn parents(root: &Path, upper: &Path, path: &Path) -> io::Result<()> {
         if fs::symlink_metadata(&target).is_err() {
             fs::create_dir(&target)?;
             if let Ok(metadata) = fs::symlink_metadata(root.join(&done)) {
-                fs::set_permissions(&target, fs::Permissions::from_mode(metadata.mode() & 0o7777 | 0o700))?;
+                fs::set_permissions(
+                    &target,
+                    fs::Permissions::from_mode(metadata.mode() & 0o7777 | 0o700),
+                )?;
             }
         }
     }
@@ -328,7 +365,10 @@ pub(crate) fn is_whiteout(metadata: &fs::Metadata) -> bool {
 fn whiteout(path: &Path) -> io::Result<()> {
     let path = c_path(path)?;
     // SAFETY: the path ends with a zero
-    sys::check(libc::c_long::from(unsafe { libc::mknod(path.as_ptr(), libc::S_IFCHR | 0o600, 0) })).map(|_| ())
+    sys::check(libc::c_long::from(unsafe {
+        libc::mknod(path.as_ptr(), libc::S_IFCHR | 0o600, 0)
+    }))
+    .map(|_| ())
 }
 
 /// Whether a folder of a layer hides the same folder of the layers below.
@@ -337,7 +377,12 @@ pub(crate) fn is_opaque(folder: &Path) -> bool {
     let mut value = [0u8; 4];
     // SAFETY: the buffer is as long as it is said to be
     let read = unsafe {
-        libc::lgetxattr(path.as_ptr(), c"user.overlay.opaque".as_ptr(), value.as_mut_ptr().cast(), value.len())
+        libc::lgetxattr(
+            path.as_ptr(),
+            c"user.overlay.opaque".as_ptr(),
+            value.as_mut_ptr().cast(),
+            value.len(),
+        )
     };
     read == 1 && value[0] == b'y'
 }
@@ -345,7 +390,15 @@ pub(crate) fn is_opaque(folder: &Path) -> bool {
 fn make_opaque(folder: &Path) -> io::Result<()> {
     let path = c_path(folder)?;
     // SAFETY: the value is one byte long
-    let set = unsafe { libc::lsetxattr(path.as_ptr(), c"user.overlay.opaque".as_ptr(), c"y".as_ptr().cast(), 1, 0) };
+    let set = unsafe {
+        libc::lsetxattr(
+            path.as_ptr(),
+            c"user.overlay.opaque".as_ptr(),
+            c"y".as_ptr().cast(),
+            1,
+            0,
+        )
+    };
     match sys::check(libc::c_long::from(set)) {
         // a tmpfs before 6.6 has no such attributes; what was below was removed by name then
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),

@@ -20,7 +20,10 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn of(init: i32) -> Self {
-        Self { namespace: fs::read_link(format!("/proc/{init}/ns/pid")).ok(), init }
+        Self {
+            namespace: fs::read_link(format!("/proc/{init}/ns/pid")).ok(),
+            init,
+        }
     }
 
     /// All processes of the box, its first one included.
@@ -55,7 +58,12 @@ fn cpu_seconds(folder: &Path) -> Option<f64> {
     let stat = fs::read_to_string(folder.join("stat")).ok()?;
     // the name may hold spaces and brackets; what follows the last bracket is numbers
     let rest = stat.rsplit_once(')')?.1;
-    let ticks: u32 = rest.split_whitespace().skip(11).take(4).filter_map(|n| n.parse::<u32>().ok()).sum();
+    let ticks: u32 = rest
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .filter_map(|n| n.parse::<u32>().ok())
+        .sum();
     // the kernel counts in hundredths of a second for user space, whatever its own clock
     Some(f64::from(ticks) / 100.0)
 }
@@ -64,8 +72,16 @@ fn memory_and_threads(folder: &Path) -> Option<(u64, u32)> {
     let status = fs::read_to_string(folder.join("status")).ok()?;
     let (mut kib, mut threads) = (0, 0);
     for line in status.lines() {
-        let Some((name, value)) = line.split_once(':') else { continue };
-        let number = || value.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
+        let number = || {
+            value
+                .split_whitespace()
+                .next()
+                .and_then(|n| n.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
         match name {
             "RssAnon" | "RssShmem" => kib += number(),
             "Threads" => threads = u32::try_from(number()).unwrap_or(u32::MAX),

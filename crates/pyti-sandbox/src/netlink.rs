@@ -27,8 +27,11 @@ impl Netlink {
     pub(crate) fn open() -> io::Result<Self> {
         // SAFETY: plain call; the descriptor is owned at once
         unsafe {
-            let fd =
-                libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE);
+            let fd = libc::socket(
+                libc::AF_NETLINK,
+                libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+                libc::NETLINK_ROUTE,
+            );
             check(libc::c_long::from(fd))?;
             Ok(Self(OwnedFd::from_raw_fd(fd)))
         }

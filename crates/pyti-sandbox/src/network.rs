@@ -43,8 +43,9 @@ impl BoxNetwork {
         let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
         let (until, stop) = sys::pipe()?;
         let (ready, result) = channel();
-        let thread = std::thread::Builder::new().name("network".to_owned()).spawn(move || {
-            match make(&namespace, silent) {
+        let thread = std::thread::Builder::new()
+            .name("network".to_owned())
+            .spawn(move || match make(&namespace, silent) {
                 Ok(router) => {
                     let _ = ready.send(Ok(()));
                     router.map(|mut router| router.serve(&until)).unwrap_or_default()
@@ -53,22 +54,30 @@ impl BoxNetwork {
                     let _ = ready.send(Err(error));
                     Heard::default()
                 }
-            }
-        })?;
+            })?;
         result.recv().map_err(io::Error::other)??;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// Ends the network and tells what was tried.
     pub(crate) fn finish(mut self) -> Heard {
         drop(self.stop.take());
-        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+        self.thread
+            .take()
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default()
     }
 }
 
 fn enter(namespace: &File) -> io::Result<()> {
     // SAFETY: plain call; only this thread changes its namespace
-    check(libc::c_long::from(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) })).map(|_| ())
+    check(libc::c_long::from(unsafe {
+        libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET)
+    }))
+    .map(|_| ())
 }
 
 /// On a thread of its own, whose network namespace changes.
@@ -101,7 +110,14 @@ fn make(namespace: &File, silent: bool) -> io::Result<Option<Router>> {
     udp.set_nonblocking(true)?;
     let tcp = TcpListener::bind((address, 53))?;
     tcp.set_nonblocking(true)?;
-    Ok(Some(Router { udp, tcp, tap: tap()?, names: BTreeMap::new(), addresses: BTreeMap::new(), dropped: 0 }))
+    Ok(Some(Router {
+        udp,
+        tcp,
+        tap: tap()?,
+        names: BTreeMap::new(),
+        addresses: BTreeMap::new(),
+        dropped: 0,
+    }))
 }
 
 /// A socket that sees every packet of this namespace.
@@ -128,7 +144,11 @@ struct Router {
 impl Router {
     fn serve(&mut self, until: &OwnedFd) -> Heard {
         loop {
-            let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            let entry = |fd| libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            };
             let mut fds = [
                 entry(until.as_raw_fd()),
                 entry(self.udp.as_raw_fd()),
@@ -179,7 +199,10 @@ impl Router {
     fn asked(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let question = dns::question(message)?;
         let full = self.names.len() >= CAP;
-        match self.names.get_mut(&(question.name.clone(), question.record.clone())) {
+        match self
+            .names
+            .get_mut(&(question.name.clone(), question.record.clone()))
+        {
             Some(times) => *times += 1,
             None if full => self.dropped += 1,
             None => {
@@ -194,9 +217,12 @@ impl Router {
         let mut packet = [0u8; 256];
         loop {
             // SAFETY: the buffer is as long as it is said to be
-            let read = unsafe { libc::recv(self.tap.as_raw_fd(), packet.as_mut_ptr().cast(), packet.len(), 0) };
+            let read =
+                unsafe { libc::recv(self.tap.as_raw_fd(), packet.as_mut_ptr().cast(), packet.len(), 0) };
             let Ok(length) = usize::try_from(read) else { return };
-            let Some((protocol, address, port)) = called(&packet[..length.min(packet.len())]) else { continue };
+            let Some((protocol, address, port)) = called(&packet[..length.min(packet.len())]) else {
+                continue;
+            };
             let full = self.addresses.len() >= CAP;
             match self.addresses.get_mut(&(protocol.clone(), address, port)) {
                 Some(times) => *times += 1,
@@ -209,15 +235,26 @@ impl Router {
     }
 
     fn finish(&mut self) -> Heard {
-        let names = std::mem::take(&mut self.names).into_iter().map(|((name, record), times)| Contact::Name {
-            name: Foreign::new(name),
-            record,
-            times,
-        });
-        let addresses = std::mem::take(&mut self.addresses).into_iter().map(|((protocol, address, port), times)| {
-            Contact::Address { protocol, address: address.to_string(), port, times }
-        });
-        Heard { contacts: names.chain(addresses).collect(), dropped: self.dropped }
+        let names = std::mem::take(&mut self.names)
+            .into_iter()
+            .map(|((name, record), times)| Contact::Name {
+                name: Foreign::new(name),
+                record,
+                times,
+            });
+        let addresses =
+            std::mem::take(&mut self.addresses)
+                .into_iter()
+                .map(|((protocol, address, port), times)| Contact::Address {
+                    protocol,
+                    address: address.to_string(),
+                    port,
+                    times,
+                });
+        Heard {
+            contacts: names.chain(addresses).collect(),
+            dropped: self.dropped,
+        }
     }
 }
 
@@ -228,7 +265,12 @@ fn called(packet: &[u8]) -> Option<(String, Ipv4Addr, Option<u16>)> {
     }
     let to = Ipv4Addr::new(packet[16], packet[17], packet[18], packet[19]);
     let header = usize::from(packet[0] & 15) * 4;
-    let port = || Some(u16::from_be_bytes([*packet.get(header + 2)?, *packet.get(header + 3)?]));
+    let port = || {
+        Some(u16::from_be_bytes([
+            *packet.get(header + 2)?,
+            *packet.get(header + 3)?,
+        ]))
+    };
     let (protocol, port) = match packet[9] {
         1 => ("icmp".to_owned(), None),
         6 => ("tcp".to_owned(), port()),
@@ -251,7 +293,10 @@ mod tests {
         packet.extend(BOX);
         packet.extend([203, 0, 113, 5]);
         packet.extend([0x80, 0, 0x15, 0x38]);
-        assert_eq!(called(&packet), Some(("tcp".into(), Ipv4Addr::new(203, 0, 113, 5), Some(5432))));
+        assert_eq!(
+            called(&packet),
+            Some(("tcp".into(), Ipv4Addr::new(203, 0, 113, 5), Some(5432)))
+        );
         packet[16..20].copy_from_slice(&ROUTER);
         packet[22..24].copy_from_slice(&[0, 53]);
         packet[9] = 17;

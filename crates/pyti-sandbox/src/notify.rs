@@ -53,7 +53,11 @@ impl Denials {
         // wakes the answered thread on the same CPU (Linux 6.6); without it answers only take longer
         // SAFETY: the flags are a number, not a pointer
         unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, 1) };
-        Self { listener, seen: Vec::new(), lost: 0 }
+        Self {
+            listener,
+            seen: Vec::new(),
+            lost: 0,
+        }
     }
 
     pub(crate) fn fd(&self) -> i32 {
@@ -72,10 +76,17 @@ impl Denials {
             let executable = fs::read_link(format!("/proc/{}/exe", notification.pid));
             // the number may belong to somebody else by now
             let valid = libc::ioctl(self.listener.as_raw_fd(), ID_VALID, &raw const notification.id) == 0;
-            let executable =
-                executable.ok().filter(|_| valid).map(|path| Foreign::new(path.into_os_string().into_vec()));
+            let executable = executable
+                .ok()
+                .filter(|_| valid)
+                .map(|path| Foreign::new(path.into_os_string().into_vec()));
             self.note(syscalls::name(notification.data.number), executable);
-            let response = Response { id: notification.id, value: 0, error: -libc::EPERM, flags: 0 };
+            let response = Response {
+                id: notification.id,
+                value: 0,
+                error: -libc::EPERM,
+                flags: 0,
+            };
             libc::ioctl(self.listener.as_raw_fd(), SEND, &raw const response);
         }
     }
@@ -84,7 +95,12 @@ impl Denials {
         if let Some(known) = self.seen.iter_mut().find(|denial| denial.call == call) {
             known.times += 1;
         } else if self.seen.len() < CAP {
-            self.seen.push(Denial { call, times: 1, executable, answer: "EPERM".to_owned() });
+            self.seen.push(Denial {
+                call,
+                times: 1,
+                executable,
+                answer: "EPERM".to_owned(),
+            });
         } else {
             self.lost += 1;
         }

@@ -6,20 +6,48 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 /// Folders of the host that every box shows read-only, where they are folders and no links.
-pub(crate) const HOST_FOLDERS: &[&str] =
-    &["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/ssl", "/etc/alternatives"];
+pub(crate) const HOST_FOLDERS: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/lib32",
+    "/etc/ssl",
+    "/etc/alternatives",
+];
 
 /// Devices that every box has.
-pub(crate) const DEVICES: &[&str] =
-    &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+pub(crate) const DEVICES: &[&str] = &[
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+];
 
 /// Where the skeleton of a box lies in the agent's root.
 pub(crate) const SKELETON: &str = "/skeleton";
 
 /// Files of `/etc` that programs look for and that say nothing about the host's owner.
 const ETC_FILES: &[&str] = &[
-    "ld.so.cache", "ld.so.conf", "localtime", "mime.types", "services", "protocols", "os-release", "debian_version",
-    "magic", "inputrc", "rpc", "networks", "shells", "ethertypes", "gai.conf", "mailcap",
+    "ld.so.cache",
+    "ld.so.conf",
+    "localtime",
+    "mime.types",
+    "services",
+    "protocols",
+    "os-release",
+    "debian_version",
+    "magic",
+    "inputrc",
+    "rpc",
+    "networks",
+    "shells",
+    "ethertypes",
+    "gai.conf",
+    "mailcap",
 ];
 
 /// Links at the top that a merged-/usr system has.
@@ -27,7 +55,9 @@ const TOP_LINKS: &[&str] = &["bin", "sbin", "lib", "lib64", "lib32", "libx32"];
 
 /// Fills the agent's root at `base`; `targets` are places that boxes need as mount points.
 pub(crate) fn make<'a>(base: &Path, targets: impl Iterator<Item = &'a Path>) -> io::Result<()> {
-    for folder in ["proc", "dev/pts", "dev/shm", "layers", "etc", "run", "var/tmp", "stage", "env", "cache"] {
+    for folder in [
+        "proc", "dev/pts", "dev/shm", "layers", "etc", "run", "var/tmp", "stage", "env", "cache",
+    ] {
         fs::create_dir_all(base.join(folder))?;
     }
     // the agent's own temporary files; `/tmp` of the host is what this root is mounted over
@@ -37,7 +67,9 @@ pub(crate) fn make<'a>(base: &Path, targets: impl Iterator<Item = &'a Path>) -> 
     box_skeleton(&skeleton)?;
     for target in targets {
         let place = skeleton.join(target.strip_prefix("/").unwrap_or(target));
-        if fs::symlink_metadata(base.join(target.strip_prefix("/").unwrap_or(target))).is_ok_and(|m| m.is_dir()) {
+        if fs::symlink_metadata(base.join(target.strip_prefix("/").unwrap_or(target)))
+            .is_ok_and(|m| m.is_dir())
+        {
             fs::create_dir_all(place)?;
         }
     }
@@ -56,12 +88,35 @@ fn top_links(base: &Path) -> io::Result<()> {
 
 fn box_skeleton(skeleton: &Path) -> io::Result<()> {
     for folder in [
-        "proc", "dev/pts", "dev/shm", "etc", "home/dev", "tmp", "var/tmp", "var/cache", "var/lib", "var/log", "run",
-        "opt", "srv", "mnt", "media", "root", "usr", ".pyti/probes", "etc/ssl", "etc/alternatives",
+        "proc",
+        "dev/pts",
+        "dev/shm",
+        "etc",
+        "home/dev",
+        "tmp",
+        "var/tmp",
+        "var/cache",
+        "var/lib",
+        "var/log",
+        "run",
+        "opt",
+        "srv",
+        "mnt",
+        "media",
+        "root",
+        "usr",
+        ".pyti/probes",
+        "etc/ssl",
+        "etc/alternatives",
     ] {
         fs::create_dir_all(skeleton.join(folder))?;
     }
-    for (folder, mode) in [("tmp", 0o1777), ("var/tmp", 0o1777), ("dev/shm", 0o1777), ("root", 0o700)] {
+    for (folder, mode) in [
+        ("tmp", 0o1777),
+        ("var/tmp", 0o1777),
+        ("dev/shm", 0o1777),
+        ("root", 0o700),
+    ] {
         fs::set_permissions(skeleton.join(folder), fs::Permissions::from_mode(mode))?;
     }
     for name in TOP_LINKS {
@@ -105,11 +160,23 @@ fn etc(etc: &Path) -> io::Result<()> {
             "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
              dev:x:1000:1000:dev,,,:/home/dev:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
         ),
-        ("group", "root:x:0:\ndaemon:x:1:\ntty:x:5:\nusers:x:100:dev\ndev:x:1000:\nnogroup:x:65534:\n"),
-        ("hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tworkstation\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
+        (
+            "group",
+            "root:x:0:\ndaemon:x:1:\ntty:x:5:\nusers:x:100:dev\ndev:x:1000:\nnogroup:x:65534:\n",
+        ),
+        (
+            "hosts",
+            "127.0.0.1\tlocalhost\n127.0.1.1\tworkstation\n::1\tlocalhost ip6-localhost ip6-loopback\n",
+        ),
         ("hostname", "workstation\n"),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"),
-        ("resolv.conf", "nameserver 10.0.2.2\noptions timeout:1 attempts:1\n"),
+        (
+            "nsswitch.conf",
+            "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+        ),
+        (
+            "resolv.conf",
+            "nameserver 10.0.2.2\noptions timeout:1 attempts:1\n",
+        ),
         ("host.conf", "multi on\n"),
         ("timezone", "Etc/UTC\n"),
     ] {

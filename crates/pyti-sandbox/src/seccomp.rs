@@ -30,7 +30,12 @@ const NEW_NAMESPACES: u32 = 0x7e02_0000;
 const NEW_LISTENER: u32 = 1 << 3;
 
 fn op(code: u16, value: u32, yes: u8, no: u8) -> libc::sock_filter {
-    libc::sock_filter { code, jt: yes, jf: no, k: value }
+    libc::sock_filter {
+        code,
+        jt: yes,
+        jf: no,
+        k: value,
+    }
 }
 
 fn number(call: libc::c_long) -> u32 {
@@ -44,7 +49,11 @@ const fn argument(index: u32) -> u32 {
 
 /// The program. Where nobody can be notified, `notify` is off and refused calls get their error unseen.
 pub(crate) fn program(notify: bool) -> Vec<libc::sock_filter> {
-    let refuse = if notify { NOTIFY } else { ERRNO | libc::EPERM.cast_unsigned() };
+    let refuse = if notify {
+        NOTIFY
+    } else {
+        ERRNO | libc::EPERM.cast_unsigned()
+    };
     let absent = ERRNO | libc::ENOSYS.cast_unsigned();
     let no_family = ERRNO | libc::EAFNOSUPPORT.cast_unsigned();
     let mut p = vec![
@@ -99,10 +108,23 @@ pub(crate) fn program(notify: bool) -> Vec<libc::sock_filter> {
 pub(crate) unsafe fn install(program: &[libc::sock_filter], listener: bool) -> Result<i32, i32> {
     const SET_MODE_FILTER: libc::c_ulong = 1;
     const WAIT_KILLABLE_RECV: libc::c_ulong = 1 << 5;
-    let Ok(len) = u16::try_from(program.len()) else { return Err(libc::E2BIG) };
-    let prog = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
-    let base = if listener { libc::c_ulong::from(NEW_LISTENER) } else { 0 };
-    let attempts = if listener { [base | WAIT_KILLABLE_RECV, base] } else { [0, 0] };
+    let Ok(len) = u16::try_from(program.len()) else {
+        return Err(libc::E2BIG);
+    };
+    let prog = libc::sock_fprog {
+        len,
+        filter: program.as_ptr().cast_mut(),
+    };
+    let base = if listener {
+        libc::c_ulong::from(NEW_LISTENER)
+    } else {
+        0
+    };
+    let attempts = if listener {
+        [base | WAIT_KILLABLE_RECV, base]
+    } else {
+        [0, 0]
+    };
     let mut error = 0;
     for flags in attempts {
         // SAFETY: the structure points at a program that lives
@@ -149,7 +171,11 @@ mod tests {
     fn every_rule_and_its_twin() {
         let p = program(true);
         let run = |call: libc::c_long, arguments| judge(&p, ARCH, number(call), arguments);
-        assert_eq!(judge(&p, 0x4000_0003, number(libc::SYS_read), [0; 3]), KILL, "another architecture");
+        assert_eq!(
+            judge(&p, 0x4000_0003, number(libc::SYS_read), [0; 3]),
+            KILL,
+            "another architecture"
+        );
         assert_eq!(judge(&p, ARCH, X32 + 1, [0; 3]), KILL, "x32");
         for (call, name) in ABSENT {
             assert_eq!(run(*call, [0; 3]), ERRNO | 38, "{name}");
@@ -157,23 +183,48 @@ mod tests {
         for (call, name) in REFUSED {
             assert_eq!(run(*call, [0; 3]), NOTIFY, "{name}");
         }
-        for call in [libc::SYS_read, libc::SYS_write, libc::SYS_execve, libc::SYS_openat, libc::SYS_wait4] {
+        for call in [
+            libc::SYS_read,
+            libc::SYS_write,
+            libc::SYS_execve,
+            libc::SYS_openat,
+            libc::SYS_wait4,
+        ] {
             assert_eq!(run(call, [0; 3]), ALLOW);
         }
-        assert_eq!(run(libc::SYS_clone, [0x1000_0000, 0, 0]), NOTIFY, "a user namespace");
+        assert_eq!(
+            run(libc::SYS_clone, [0x1000_0000, 0, 0]),
+            NOTIFY,
+            "a user namespace"
+        );
         assert_eq!(run(libc::SYS_clone, [0x0100_4111, 0, 0]), ALLOW, "a process");
         assert_eq!(run(libc::SYS_seccomp, [1, NEW_LISTENER, 0]), NOTIFY);
         assert_eq!(run(libc::SYS_seccomp, [1, 0, 0]), ALLOW);
         for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
-            assert_eq!(run(libc::SYS_socket, [family.cast_unsigned(), 1, 0]), ALLOW, "family {family}");
+            assert_eq!(
+                run(libc::SYS_socket, [family.cast_unsigned(), 1, 0]),
+                ALLOW,
+                "family {family}"
+            );
         }
         for family in [libc::AF_VSOCK, libc::AF_PACKET, libc::AF_ALG] {
-            assert_eq!(run(libc::SYS_socket, [family.cast_unsigned(), 1, 0]), ERRNO | 97, "family {family}");
+            assert_eq!(
+                run(libc::SYS_socket, [family.cast_unsigned(), 1, 0]),
+                ERRNO | 97,
+                "family {family}"
+            );
         }
-        assert_eq!(run(libc::SYS_socketpair, [libc::AF_UNIX.cast_unsigned(), 1, 0]), ALLOW);
+        assert_eq!(
+            run(libc::SYS_socketpair, [libc::AF_UNIX.cast_unsigned(), 1, 0]),
+            ALLOW
+        );
         let netlink = libc::AF_NETLINK.cast_unsigned();
         assert_eq!(run(libc::SYS_socket, [netlink, 3, 0]), ALLOW, "routes");
-        assert_eq!(run(libc::SYS_socket, [netlink, 3, 16]), ERRNO | 97, "other netlink");
+        assert_eq!(
+            run(libc::SYS_socket, [netlink, 3, 16]),
+            ERRNO | 97,
+            "other netlink"
+        );
     }
 
     #[test]

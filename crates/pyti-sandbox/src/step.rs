@@ -19,7 +19,13 @@ pub(crate) enum Step {
     /// `open` for writing, `write`, `close`.
     Write(CString, Vec<u8>),
     /// `mount`; empty texts are passed as none.
-    Mount { source: CString, target: CString, kind: CString, flags: libc::c_ulong, data: CString },
+    Mount {
+        source: CString,
+        target: CString,
+        kind: CString,
+        flags: libc::c_ulong,
+        data: CString,
+    },
     /// `mount_setattr` with everything below.
     MountAttributes(CString, u64),
     /// `chdir`.
@@ -33,7 +39,11 @@ pub(crate) enum Step {
     /// Drops every capability, from the bounding set too.
     DropCapabilities,
     /// Landlock: everything below the root with these rights, nothing elsewhere.
-    Landlock { file_access: u64, scoped: u64, size: usize },
+    Landlock {
+        file_access: u64,
+        scoped: u64,
+        size: usize,
+    },
     /// `setrlimit`, soft and hard.
     Rlimit(u32, u64),
     /// `setsid`.
@@ -71,14 +81,39 @@ fn take(step: &Step) -> Result<(), i32> {
                 let written = libc::write(fd, bytes.as_ptr().cast(), bytes.len());
                 let error = errno();
                 libc::close(fd);
-                if written == bytes.len().cast_signed() { Ok(()) } else { Err(error) }
+                if written == bytes.len().cast_signed() {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
-            Step::Mount { source, target, kind, flags, data } => {
-                let data = if data.as_bytes().is_empty() { std::ptr::null() } else { data.as_ptr().cast() };
-                check(libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), *flags, data))
+            Step::Mount {
+                source,
+                target,
+                kind,
+                flags,
+                data,
+            } => {
+                let data = if data.as_bytes().is_empty() {
+                    std::ptr::null()
+                } else {
+                    data.as_ptr().cast()
+                };
+                check(libc::mount(
+                    source.as_ptr(),
+                    target.as_ptr(),
+                    kind.as_ptr(),
+                    *flags,
+                    data,
+                ))
             }
             Step::MountAttributes(target, set) => {
-                let attr = MountAttr { attr_set: *set, attr_clr: 0, propagation: 0, userns_fd: 0 };
+                let attr = MountAttr {
+                    attr_set: *set,
+                    attr_clr: 0,
+                    propagation: 0,
+                    userns_fd: 0,
+                };
                 check_long(libc::syscall(
                     libc::SYS_mount_setattr,
                     libc::AT_FDCWD,
@@ -97,10 +132,17 @@ fn take(step: &Step) -> Result<(), i32> {
             Step::HostName(name) => check(libc::sethostname(name.as_ptr(), name.as_bytes().len())),
             Step::Prctl(option, value) => check(libc::prctl(*option, *value, 0, 0, 0)),
             Step::DropCapabilities => drop_capabilities(),
-            Step::Landlock { file_access, scoped, size } => landlock(*file_access, *scoped, *size),
+            Step::Landlock {
+                file_access,
+                scoped,
+                size,
+            } => landlock(*file_access, *scoped, *size),
             Step::Rlimit(resource, value) => {
                 // what is already stricter stays so
-                let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+                let mut limit = libc::rlimit {
+                    rlim_cur: 0,
+                    rlim_max: 0,
+                };
                 check(libc::getrlimit(*resource, &raw mut limit))?;
                 limit.rlim_max = limit.rlim_max.min(*value);
                 limit.rlim_cur = limit.rlim_max;
@@ -115,7 +157,9 @@ fn take(step: &Step) -> Result<(), i32> {
                 check(libc::dup2(*from, *to))
             }
             Step::ControllingTerminal => check(libc::ioctl(0, libc::TIOCSCTTY, 0)),
-            Step::CloseRange(first, last) => check_long(libc::syscall(libc::SYS_close_range, *first, *last, 0)),
+            Step::CloseRange(first, last) => {
+                check_long(libc::syscall(libc::SYS_close_range, *first, *last, 0))
+            }
             Step::ResetSignals => {
                 for signal in 1..=64 {
                     // KILL and STOP and the library's own cannot be set, and need not be
@@ -123,7 +167,11 @@ fn take(step: &Step) -> Result<(), i32> {
                 }
                 let mut none: libc::sigset_t = std::mem::zeroed();
                 libc::sigemptyset(&raw mut none);
-                check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()))
+                check(libc::sigprocmask(
+                    libc::SIG_SETMASK,
+                    &raw const none,
+                    std::ptr::null_mut(),
+                ))
             }
         }
     }
@@ -154,7 +202,10 @@ unsafe fn drop_capabilities() -> Result<(), i32> {
         }
         // an ambient set would survive exec
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        let header = Header { version: VERSION_3, pid: 0 };
+        let header = Header {
+            version: VERSION_3,
+            pid: 0,
+        };
         let none = [0u32; 6];
         check_long(libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()))
     }
@@ -174,13 +225,26 @@ unsafe fn landlock(file_access: u64, scoped: u64, size: usize) -> Result<(), i32
     }
     // SAFETY: the structures are the kernel's, `size` is what this kernel knows of the first
     unsafe {
-        let ruleset = Ruleset { file_access, net_access: 0, scoped };
+        let ruleset = Ruleset {
+            file_access,
+            net_access: 0,
+            scoped,
+        };
         let fd = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const ruleset, size, 0);
         check_long(fd)?;
         let root = libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC);
         check(root)?;
-        let rule = PathBeneath { allowed: file_access, parent: root };
-        check_long(libc::syscall(libc::SYS_landlock_add_rule, fd, 1, &raw const rule, 0))?;
+        let rule = PathBeneath {
+            allowed: file_access,
+            parent: root,
+        };
+        check_long(libc::syscall(
+            libc::SYS_landlock_add_rule,
+            fd,
+            1,
+            &raw const rule,
+            0,
+        ))?;
         check_long(libc::syscall(libc::SYS_landlock_restrict_self, fd, 0))?;
         libc::syscall(libc::SYS_close, fd);
         check(libc::close(root))
@@ -201,7 +265,11 @@ pub(crate) fn landlock_step() -> Option<Step> {
         // abstract sockets and signals stay among those who share these rules
         6.. => (16, 3, 24),
     };
-    Some(Step::Landlock { file_access: (1 << rights) - 1, scoped, size })
+    Some(Step::Landlock {
+        file_access: (1 << rights) - 1,
+        scoped,
+        size,
+    })
 }
 
 /// Version of Landlock that this kernel has; 0 for none.

@@ -1,10 +1,10 @@
 //! Watches a command: its pipes, its limits, its end, and whoever outlives it.
 
 use std::io::{self, Read as _, Write as _};
+use std::mem::take;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::mem::take;
 use std::time::{Duration, Instant};
 
 use pyti_model::effect::{Captured, Cost, Effect, Exit, Limit, Loss, Meter as MeterKind, Survivor};
@@ -26,6 +26,8 @@ const TAIL: usize = 256 << 10;
 const TICK: Duration = Duration::from_millis(50);
 /// How long a command may take to say goodbye after SIGABRT: faulthandler prints where it was.
 const GRACE: Duration = Duration::from_secs(1);
+/// Most processes that are listed when they outlive the command.
+const SURVIVORS: usize = 64;
 /// CPU seconds between two looks below which nothing is going on.
 const IDLE_CPU_S: f64 = 0.02;
 
@@ -59,7 +61,11 @@ pub(crate) struct Ends {
 impl Ends {
     /// Standard input, output and error.
     pub(crate) fn standard(&self) -> [RawFd; 3] {
-        [self.stdin.as_raw_fd(), self.stdout.as_raw_fd(), self.stderr.as_raw_fd()]
+        [
+            self.stdin.as_raw_fd(),
+            self.stdout.as_raw_fd(),
+            self.stderr.as_raw_fd(),
+        ]
     }
 }
 
@@ -82,7 +88,17 @@ impl Pipes {
                 status: their_status,
                 go: their_go,
             };
-            (Self { stdin: None, stdout: None, stderr: None, results, status, go }, ends)
+            (
+                Self {
+                    stdin: None,
+                    stdout: None,
+                    stderr: None,
+                    results,
+                    status,
+                    go,
+                },
+                ends,
+            )
         } else {
             let (their_stdin, stdin) = sys::pipe()?;
             let (stdout, their_stdout) = sys::pipe()?;
@@ -96,11 +112,21 @@ impl Pipes {
                 go: their_go,
             };
             (
-                Self { stdin: Some(stdin), stdout: Some(stdout), stderr: Some(stderr), results, status, go },
+                Self {
+                    stdin: Some(stdin),
+                    stdout: Some(stdout),
+                    stderr: Some(stderr),
+                    results,
+                    status,
+                    go,
+                },
                 ends,
             )
         };
-        for fd in [&pipes.stdin, &pipes.stdout, &pipes.stderr, &pipes.results].into_iter().flatten() {
+        for fd in [&pipes.stdin, &pipes.stdout, &pipes.stderr, &pipes.results]
+            .into_iter()
+            .flatten()
+        {
             sys::nonblocking(fd.as_fd())?;
         }
         Ok((pipes, ends))
@@ -148,6 +174,7 @@ pub(crate) fn run(
         ended: None,
         linger_until: None,
         survivors: Vec::new(),
+        killed: Vec::new(),
         limit: None,
         kill_at: None,
         peak: Sample::default(),
@@ -180,7 +207,8 @@ struct Watch<'a> {
     written: usize,
     ended: Option<i32>,
     linger_until: Option<Instant>,
-    survivors: Vec<(i32, Vec<Foreign>)>,
+    survivors: Vec<Alive>,
+    killed: Vec<i32>,
     limit: Option<Limit>,
     kill_at: Option<Instant>,
     peak: Sample,
@@ -197,7 +225,9 @@ impl Watch<'_> {
             if ready.status && !self.read_status()? {
                 return Ok(());
             }
-            if ready.denial && let Some(denials) = self.denials.as_mut() {
+            if ready.denial
+                && let Some(denials) = self.denials.as_mut()
+            {
                 denials.serve();
             }
             if ready.denial_gone {
@@ -216,7 +246,11 @@ impl Watch<'_> {
 
     fn poll(&mut self) -> Ready {
         let fd = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let entry = |fd, events| libc::pollfd { fd, events, revents: 0 };
+        let entry = |fd, events| libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        };
         let mut fds = [
             entry(self.pipes.status.as_raw_fd(), libc::POLLIN),
             entry(self.denials.as_ref().map_or(-1, Denials::fd), libc::POLLIN),
@@ -240,12 +274,22 @@ impl Watch<'_> {
     fn read_status(&mut self) -> Result<bool, BoxError> {
         let mut bytes = [0u8; size_of::<Record>()];
         // SAFETY: the buffer is as long as it is said to be
-        let read = unsafe { libc::read(self.pipes.status.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len()) };
+        let read = unsafe {
+            libc::read(
+                self.pipes.status.as_raw_fd(),
+                bytes.as_mut_ptr().cast(),
+                bytes.len(),
+            )
+        };
         if read <= 0 {
             return Ok(false);
         }
         let word = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        self.take(Record { kind: word(0), first: word(4), second: word(8) })?;
+        self.take(Record {
+            kind: word(0),
+            first: word(4),
+            second: word(8),
+        })?;
         Ok(true)
     }
 
@@ -267,7 +311,9 @@ impl Watch<'_> {
                 let listener = self.take_listener(record.first);
                 match listener {
                     Ok(listener) => self.denials = Some(Denials::new(listener)),
-                    Err(error) => self.losses.push(Loss::Notifications { why: error.to_string() }),
+                    Err(error) => self.losses.push(Loss::Notifications {
+                        why: error.to_string(),
+                    }),
                 }
                 self.go_on()
             }
@@ -282,7 +328,12 @@ impl Watch<'_> {
             }),
             init::EXEC_FAILED => {
                 // told like a shell tells it: the command's own standard error, exit code 126 or 127
-                let program = self.command.argv.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
+                let program = self
+                    .command
+                    .argv
+                    .first()
+                    .map(|a| a.to_string_lossy().into_owned())
+                    .unwrap_or_default();
                 let error = io::Error::from_raw_os_error(record.second);
                 self.stderr.take(format!("{program}: {error}\n").as_bytes());
                 Ok(())
@@ -292,7 +343,11 @@ impl Watch<'_> {
                 if record.second != 0 {
                     self.survivors = self.who_is_alive();
                     let linger = Duration::try_from_secs_f32(self.command.linger_s).unwrap_or_default();
-                    let linger = if self.limit.is_some() { Duration::ZERO } else { linger };
+                    let linger = if self.limit.is_some() {
+                        Duration::ZERO
+                    } else {
+                        linger
+                    };
                     self.linger_until = Some(Instant::now() + linger);
                 }
                 Ok(())
@@ -319,7 +374,11 @@ impl Watch<'_> {
     fn go_on(&mut self) -> Result<(), BoxError> {
         // SAFETY: one byte from one byte
         let written = unsafe { libc::write(self.pipes.go.as_raw_fd(), b"g".as_ptr().cast(), 1) };
-        if written == 1 { Ok(()) } else { Err(BoxError::Ended) }
+        if written == 1 {
+            Ok(())
+        } else {
+            Err(BoxError::Ended)
+        }
     }
 
     fn take_listener(&self, fd: i32) -> io::Result<OwnedFd> {
@@ -329,9 +388,10 @@ impl Watch<'_> {
 
     fn move_bytes(&mut self) {
         let mut heard = false;
-        for (fd, stream) in
-            [(&mut self.pipes.stdout, &mut self.stdout), (&mut self.pipes.stderr, &mut self.stderr)]
-        {
+        for (fd, stream) in [
+            (&mut self.pipes.stdout, &mut self.stdout),
+            (&mut self.pipes.stderr, &mut self.stderr),
+        ] {
             heard |= drain(fd, |bytes| {
                 stream.take(bytes);
                 if let Some(listener) = &self.command.on_output {
@@ -339,7 +399,11 @@ impl Watch<'_> {
                 }
             });
         }
-        let (cap, results, dropped) = (self.command.results_cap, &mut self.results, &mut self.results_dropped);
+        let (cap, results, dropped) = (
+            self.command.results_cap,
+            &mut self.results,
+            &mut self.results_dropped,
+        );
         heard |= drain(&mut self.pipes.results, |bytes| {
             let room = cap.saturating_sub(results.len()).min(bytes.len());
             results.extend_from_slice(&bytes[..room]);
@@ -448,32 +512,52 @@ impl Watch<'_> {
         if self.reaped {
             return;
         }
+        if self.ended.is_some() {
+            self.look_again();
+        }
         let pid = if self.init > 0 { self.init } else { self.outer };
         // SAFETY: plain call; neither process has been waited for by us, so the number is still theirs
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }
 
-    fn who_is_alive(&self) -> Vec<(i32, Vec<Foreign>)> {
-        let Some(meter) = &self.meter else { return Vec::new() };
-        let mut alive = Vec::new();
-        for pid in meter.processes().into_iter().filter(|pid| *pid != self.init).take(64) {
-            let argv = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let argv = argv.split(|b| *b == 0).filter(|part| !part.is_empty()).take(32);
-            alive.push((pid, argv.map(|part| Foreign::new(&part[..part.len().min(1024)])).collect()));
+    fn who_is_alive(&self) -> Vec<Alive> {
+        let Some(meter) = &self.meter else {
+            return Vec::new();
+        };
+        let pids = meter
+            .processes()
+            .into_iter()
+            .filter(|pid| *pid != self.init)
+            .take(SURVIVORS);
+        pids.map(Alive::look).collect()
+    }
+
+    /// Before survivors are ended: who of them is still there, and under what name, for one that was between fork
+    /// and exec at the first look.
+    fn look_again(&mut self) {
+        let Some(meter) = &self.meter else { return };
+        self.killed = meter.processes();
+        for survivor in &mut self.survivors {
+            if self.killed.contains(&survivor.pid) {
+                let now = Alive::look(survivor.pid);
+                if !now.argv.is_empty() {
+                    survivor.argv = now.argv;
+                }
+            }
         }
-        alive
     }
 
     fn keep_denials(&mut self, denials: Denials) {
         let (seen, lost) = denials.finish();
         if lost > 0 {
-            self.losses.push(Loss::Notifications { why: format!("{lost} refused calls are not listed") });
+            self.losses.push(Loss::Notifications {
+                why: format!("{lost} refused calls are not listed"),
+            });
         }
         self.kept.extend(seen);
     }
 
     fn finish(mut self) -> Result<Outcome, BoxError> {
-        let killed_survivors = self.linger_until.is_some_and(|until| Instant::now() >= until);
         let mut status = 0;
         // SAFETY: all-zero is a valid value; the call fills it in
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -489,7 +573,9 @@ impl Watch<'_> {
         }
         let network = self.network.take().map(BoxNetwork::finish).unwrap_or_default();
         if network.dropped > 0 {
-            self.losses.push(Loss::Contacts { dropped: network.dropped });
+            self.losses.push(Loss::Contacts {
+                dropped: network.dropped,
+            });
         }
         if self.init == 0 {
             return Err(BoxError::Ended);
@@ -499,12 +585,21 @@ impl Watch<'_> {
             Some(status) => Exit::Code(libc::WEXITSTATUS(status)),
             None => Exit::Signal(libc::SIGKILL),
         };
-        if self.limit.is_none() && !exit.is_success() && self.slot.usage().is_some_and(|(_, free, _, f)| free < 4096 || f == 0)
+        if self.limit.is_none()
+            && !exit.is_success()
+            && self
+                .slot
+                .usage()
+                .is_some_and(|(_, free, _, f)| free < 4096 || f == 0)
         {
             self.limit = Some(Limit::Disk);
         }
-        let time = |t: libc::timeval| Duration::new(t.tv_sec.unsigned_abs(), t.tv_usec.unsigned_abs() as u32 * 1000);
-        let (user_s, system_s) = (time(usage.ru_utime).as_secs_f64(), time(usage.ru_stime).as_secs_f64());
+        let time =
+            |t: libc::timeval| Duration::new(t.tv_sec.unsigned_abs(), t.tv_usec.unsigned_abs() as u32 * 1000);
+        let (user_s, system_s) = (
+            time(usage.ru_utime).as_secs_f64(),
+            time(usage.ru_stime).as_secs_f64(),
+        );
         // children that nobody waited for are only in the samples
         let missing = (self.peak.cpu_s - user_s - system_s).max(0.0);
         let largest = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
@@ -518,10 +613,19 @@ impl Watch<'_> {
         };
         let survivors = take(&mut self.survivors)
             .into_iter()
-            .map(|(pid, argv)| Survivor { pid, argv, ended_by_itself: !killed_survivors })
+            .map(|Alive { pid, number, argv }| Survivor {
+                pid: number,
+                argv,
+                ended_by_itself: !self.killed.contains(&pid),
+            })
             .collect();
         let effect = Effect {
-            argv: self.command.argv.iter().map(|a| Foreign::new(a.as_bytes())).collect(),
+            argv: self
+                .command
+                .argv
+                .iter()
+                .map(|a| Foreign::new(a.as_bytes()))
+                .collect(),
             exit,
             limit: self.limit,
             cost,
@@ -532,7 +636,11 @@ impl Watch<'_> {
             contacts: network.contacts,
             losses: take(&mut self.losses),
         };
-        Ok(Outcome { effect, results: take(&mut self.results), results_dropped: self.results_dropped })
+        Ok(Outcome {
+            effect,
+            results: take(&mut self.results),
+            results_dropped: self.results_dropped,
+        })
     }
 }
 
@@ -545,6 +653,34 @@ impl Drop for Watch<'_> {
                 libc::kill(self.outer, libc::SIGKILL);
                 libc::waitpid(self.outer, std::ptr::null_mut(), 0);
             }
+        }
+    }
+}
+
+/// A process that outlives the command.
+struct Alive {
+    /// Its number as we see it.
+    pid: i32,
+    /// Its number inside the box.
+    number: i32,
+    argv: Vec<Foreign>,
+}
+
+impl Alive {
+    fn look(pid: i32) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let number = numbers
+            .and_then(|n| n.split_whitespace().last()?.parse().ok())
+            .unwrap_or(pid);
+        let argv = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let argv = argv.split(|b| *b == 0).filter(|part| !part.is_empty()).take(32);
+        Self {
+            pid,
+            number,
+            argv: argv
+                .map(|part| Foreign::new(&part[..part.len().min(1024)]))
+                .collect(),
         }
     }
 }
@@ -598,7 +734,11 @@ impl Stream {
     }
 
     fn finish(self) -> Captured {
-        Captured { head: Foreign::new(self.head), tail: Foreign::new(Vec::from(self.tail)), total: self.total }
+        Captured {
+            head: Foreign::new(self.head),
+            tail: Foreign::new(Vec::from(self.tail)),
+            total: self.total,
+        }
     }
 }
 
@@ -611,13 +751,19 @@ mod tests {
         let mut stream = Stream::default();
         stream.take(b"abc");
         let small = stream.finish();
-        assert_eq!((small.head.as_bytes(), small.total, small.dropped()), (&b"abc"[..], 3, 0));
+        assert_eq!(
+            (small.head.as_bytes(), small.total, small.dropped()),
+            (&b"abc"[..], 3, 0)
+        );
         let mut stream = Stream::default();
         for n in 0..200u8 {
             stream.take(&[n; 10_000]);
         }
         let big = stream.finish();
-        assert_eq!((big.head.len(), big.tail.len(), big.total), (HEAD, TAIL, 2_000_000));
+        assert_eq!(
+            (big.head.len(), big.tail.len(), big.total),
+            (HEAD, TAIL, 2_000_000)
+        );
         assert_eq!(big.tail.as_bytes().last(), Some(&199));
         assert_eq!(big.dropped(), 2_000_000 - (HEAD + TAIL) as u64);
     }

@@ -6,7 +6,11 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 /// Turns the -1 of a system call into its error.
 pub(crate) fn check(result: libc::c_long) -> io::Result<libc::c_long> {
-    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 /// The error number of the last call, without allocation.
@@ -18,7 +22,9 @@ pub(crate) fn errno() -> i32 {
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];
     // SAFETY: the array has room for both descriptors
-    check(libc::c_long::from(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) }))?;
+    check(libc::c_long::from(unsafe {
+        libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC)
+    }))?;
     // SAFETY: both are new and owned by nobody else
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
@@ -29,7 +35,11 @@ pub(crate) fn nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     unsafe {
         let flags = check(libc::c_long::from(libc::fcntl(fd.as_raw_fd(), libc::F_GETFL)))?;
         let flags = libc::c_int::try_from(flags).unwrap_or(0) | libc::O_NONBLOCK;
-        check(libc::c_long::from(libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags)))?;
+        check(libc::c_long::from(libc::fcntl(
+            fd.as_raw_fd(),
+            libc::F_SETFL,
+            flags,
+        )))?;
     }
     Ok(())
 }
@@ -37,9 +47,7 @@ pub(crate) fn nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// `open_tree` with a copy of the mounts below, detached.
 pub(crate) fn open_tree(path: &CStr) -> io::Result<OwnedFd> {
     const OPEN_TREE_CLONE: libc::c_uint = 1;
-    let flags = OPEN_TREE_CLONE
-        | libc::O_CLOEXEC.cast_unsigned()
-        | libc::AT_RECURSIVE.cast_unsigned();
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned() | libc::AT_RECURSIVE.cast_unsigned();
     // SAFETY: the path ends with a zero; the result is checked
     let fd = check(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
     owned(fd)
@@ -78,7 +86,12 @@ pub(crate) struct MountAttr {
 
 /// `mount_setattr` on a tree, with everything below.
 pub(crate) fn mount_setattr(tree: BorrowedFd<'_>, set: u64) -> io::Result<()> {
-    let attr = MountAttr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let attr = MountAttr {
+        attr_set: set,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
     // SAFETY: the structure is the kernel's, with its size
     check(unsafe {
         libc::syscall(
@@ -114,8 +127,18 @@ fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
 }
 
 /// `mount`; empty texts are passed as none.
-pub(crate) fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: libc::c_ulong, data: &CStr) -> io::Result<()> {
-    let data = if data.is_empty() { std::ptr::null() } else { data.as_ptr().cast() };
+pub(crate) fn mount(
+    source: &CStr,
+    target: &CStr,
+    kind: &CStr,
+    flags: libc::c_ulong,
+    data: &CStr,
+) -> io::Result<()> {
+    let data = if data.is_empty() {
+        std::ptr::null()
+    } else {
+        data.as_ptr().cast()
+    };
     // SAFETY: all texts end with a zero
     let result = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data) };
     check(libc::c_long::from(result)).map(|_| ())
@@ -124,5 +147,8 @@ pub(crate) fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: libc::c_ul
 /// `umount2` with detaching.
 pub(crate) fn detach(target: &CStr) -> io::Result<()> {
     // SAFETY: the text ends with a zero
-    check(libc::c_long::from(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) })).map(|_| ())
+    check(libc::c_long::from(unsafe {
+        libc::umount2(target.as_ptr(), libc::MNT_DETACH)
+    }))
+    .map(|_| ())
 }
