@@ -20,7 +20,8 @@ use crate::root::{DEVICES, HOST_FOLDERS, SKELETON};
 use crate::seccomp;
 use crate::spec::{Bind, Command, Lower, Network};
 use crate::step::{OPTIONAL, Step, landlock_step, landlock_version};
-use crate::supervise::{self, Pipes};
+use crate::stream::{Ends, Pipes};
+use crate::supervise;
 use crate::sys;
 
 /// What a command did.
@@ -75,10 +76,10 @@ struct Inner {
 }
 
 impl Boxes {
-    pub(crate) fn new(store: StoreKind, shown: Vec<PathBuf>) -> io::Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(store: StoreKind, shown: Vec<PathBuf>) -> Self {
+        Self {
             inner: Arc::new(Inner { store, shown }),
-        })
+        }
     }
 
     /// What is known of the machine, for the records.
@@ -169,7 +170,7 @@ impl Boxes {
         slot: &Slot,
         lowers: &[PathBuf],
         texts: &Texts,
-        ends: &supervise::Ends,
+        ends: &Ends,
     ) -> Result<Child, BoxError> {
         let unusable = |path: &Path| BoxError::Unusable(path.to_owned());
         let mut network = Vec::new();
@@ -186,6 +187,10 @@ impl Boxes {
             | libc::CLONE_NEWPID
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS;
+        // when the job's group runs out of memory, a command goes, never the agent; where it cannot be set, it is
+        // the kernel's choice
+        let first_to_go = Step::Write(c"/proc/self/oom_score_adj".into(), b"1000".to_vec());
+        step(&mut namespaces, first_to_go, OPTIONAL);
         step(&mut namespaces, Step::Unshare(flags), "namespaces of its own");
         let dumpable = Step::Prctl(libc::PR_SET_DUMPABLE, 1);
         step(&mut namespaces, dumpable, "staying readable");
@@ -335,6 +340,21 @@ impl Boxes {
                 OPTIONAL.to_owned(),
             ));
         }
+        let knobs = c(&proc.join("sys"))?;
+        mount_at(
+            &mut steps,
+            &knobs,
+            &knobs,
+            c"",
+            libc::MS_BIND,
+            c"",
+            "closing /proc/sys",
+        );
+        step(
+            &mut steps,
+            Step::MountAttributes(knobs, plain),
+            "closing /proc/sys",
+        );
         let pts = c(&root.join("dev/pts"))?;
         let pts_options = c"newinstance,ptmxmode=0666,mode=0620";
         mount_at(
@@ -470,7 +490,7 @@ fn mount_points(command: &Command) -> io::Result<Option<Slot>> {
 }
 
 /// What the command's process does before exec.
-fn command_steps(command: &Command, ends: &supervise::Ends) -> Result<Vec<(Step, String)>, PathBuf> {
+fn command_steps(command: &Command, ends: &Ends) -> Result<Vec<(Step, String)>, PathBuf> {
     let mut steps = Vec::new();
     let limits = &command.limits;
     step(&mut steps, Step::NewSession, "a session of its own");

@@ -151,7 +151,7 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
         .filter(|b| b.source == b.target)
         .map(|b| b.target.clone())
         .collect();
-    let boxes = Boxes::new(store, shown).at("finding out what the kernel can do")?;
+    let boxes = Boxes::new(store, shown);
     let channel = channel.try_clone().at("keeping the channel")?;
     send_listener(&channel, &listener, &Hello::Ready { lens_port }).at("passing the lens's listener")?;
     Ok(Inside {
@@ -337,7 +337,7 @@ pub(crate) fn loopback_up() -> io::Result<()> {
     }
 }
 
-/// Sends one line with a descriptor beside it (SCM_RIGHTS).
+/// Sends one line with a descriptor beside it (`SCM_RIGHTS`).
 fn send_listener(channel: &UnixStream, listener: &TcpListener, hello: &Hello) -> io::Result<()> {
     let mut line = serde_json::to_vec(hello)?;
     line.push(b'\n');

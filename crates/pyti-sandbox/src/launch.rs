@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::cgroup::JobGroup;
+use crate::cgroup::{JobGroup, SHOWN_AT};
 use crate::enter::{Hello, JOB_UID};
-use crate::spec::JobSpec;
+use crate::spec::{Bind, JobSpec};
 use crate::sys::check;
 
 /// How long the set-up may take.
@@ -70,7 +70,7 @@ pub struct Job {
     ended: Receiver<()>,
     keeper: Option<JoinHandle<()>>,
     complaint: Arc<Mutex<Vec<u8>>>,
-    _group: Option<JobGroup>,
+    group: Option<JobGroup>,
 }
 
 /// Starts `program VERB` in namespaces of its own.
@@ -139,9 +139,22 @@ pub fn launch(spec: &JobSpec, verb: &str) -> Result<Job, LaunchError> {
         ended,
         keeper: Some(keeper),
         complaint,
-        _group: group,
+        group,
     };
-    job.set_up(spec)?;
+    let mut spec = spec.clone();
+    // opened by root before it gives up being root; an ordinary user's agent does without
+    // SAFETY: plain call
+    if unsafe { libc::geteuid() } == 0
+        && let Some(folder) = job.group.as_ref().and_then(JobGroup::folder)
+    {
+        let bind = Bind {
+            source: folder.to_owned(),
+            target: SHOWN_AT.into(),
+            writable: false,
+        };
+        spec.binds.push(bind);
+    }
+    job.set_up(&spec)?;
     Ok(job)
 }
 

@@ -6,7 +6,7 @@
 //! * [`StoreKind::Overlay`] mounts the layers as an overlay (`userxattr` on tmpfs: Linux 6.6);
 //! * [`StoreKind::Copy`] copies them into one folder, notes what is there, and afterwards keeps what differs.
 
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{
@@ -412,7 +412,7 @@ pub(crate) fn inside(path: &Path) -> Option<PathBuf> {
     for part in path.components() {
         match part {
             Component::RootDir | Component::CurDir => {}
-            Component::Normal(part) => out.push::<OsString>(part.to_owned()),
+            Component::Normal(part) => out.push(part),
             Component::ParentDir | Component::Prefix(_) => return None,
         }
     }

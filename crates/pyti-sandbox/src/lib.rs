@@ -32,6 +32,7 @@ mod root;
 mod seccomp;
 mod spec;
 mod step;
+mod stream;
 mod supervise;
 mod sys;
 mod syscalls;

@@ -122,7 +122,7 @@ fn make(namespace: &File, silent: bool) -> io::Result<Option<Router>> {
 
 /// A socket that sees every packet of this namespace.
 fn tap() -> io::Result<OwnedFd> {
-    let protocol = i32::from(u16::to_be(libc::ETH_P_IP.cast_unsigned() as u16));
+    let protocol = i32::from(u16::try_from(libc::ETH_P_IP).unwrap_or(0).to_be());
     // SAFETY: plain call; the descriptor is owned at once
     unsafe {
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;

@@ -1,27 +1,26 @@
 //! Watches a command: its pipes, its limits, its end, and whoever outlives it.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::mem::take;
-use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use pyti_model::effect::{Captured, Cost, Effect, Exit, Limit, Loss, Meter as MeterKind, Survivor};
+use pyti_model::effect::{Cost, Effect, Exit, Limit, Loss, Meter as MeterKind, Survivor};
 use pyti_model::foreign::Foreign;
 
 use crate::boxes::BoxError;
+use crate::cgroup;
 use crate::init::{self, Child, Record};
 use crate::layer::Slot;
 use crate::meter::{Meter, Sample};
 use crate::network::BoxNetwork;
 use crate::notify::Denials;
 use crate::spec::{Command, Network};
+use crate::stream::{Ends, Pipes, Stream, drain};
 use crate::sys;
 
-/// Bytes of output that are kept from the beginning, and from the end, of each stream.
-const HEAD: usize = 256 << 10;
-const TAIL: usize = 256 << 10;
 /// How often limits are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a command may take to say goodbye after SIGABRT: faulthandler prints where it was.
@@ -36,101 +35,6 @@ pub(crate) struct Outcome {
     pub(crate) effect: Effect,
     pub(crate) results: Vec<u8>,
     pub(crate) results_dropped: u64,
-}
-
-/// Our ends of the pipes.
-pub(crate) struct Pipes {
-    stdin: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
-    results: Option<OwnedFd>,
-    status: OwnedFd,
-    go: OwnedFd,
-}
-
-/// The command's ends.
-pub(crate) struct Ends {
-    stdin: OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    pub(crate) results: Option<OwnedFd>,
-    pub(crate) status: OwnedFd,
-    pub(crate) go: OwnedFd,
-}
-
-impl Ends {
-    /// Standard input, output and error.
-    pub(crate) fn standard(&self) -> [RawFd; 3] {
-        [
-            self.stdin.as_raw_fd(),
-            self.stdout.as_raw_fd(),
-            self.stderr.as_raw_fd(),
-        ]
-    }
-}
-
-impl Pipes {
-    pub(crate) fn new(command: &Command) -> io::Result<(Self, Ends)> {
-        let (status, their_status) = sys::pipe()?;
-        let (their_go, go) = sys::pipe()?;
-        let (results, their_results) = if command.results {
-            let (ours, theirs) = sys::pipe()?;
-            (Some(ours), Some(theirs))
-        } else {
-            (None, None)
-        };
-        let (pipes, ends) = if let Some(terminal) = &command.terminal {
-            let ends = Ends {
-                stdin: terminal.try_clone()?,
-                stdout: terminal.try_clone()?,
-                stderr: terminal.try_clone()?,
-                results: their_results,
-                status: their_status,
-                go: their_go,
-            };
-            (
-                Self {
-                    stdin: None,
-                    stdout: None,
-                    stderr: None,
-                    results,
-                    status,
-                    go,
-                },
-                ends,
-            )
-        } else {
-            let (their_stdin, stdin) = sys::pipe()?;
-            let (stdout, their_stdout) = sys::pipe()?;
-            let (stderr, their_stderr) = sys::pipe()?;
-            let ends = Ends {
-                stdin: their_stdin,
-                stdout: their_stdout,
-                stderr: their_stderr,
-                results: their_results,
-                status: their_status,
-                go: their_go,
-            };
-            (
-                Self {
-                    stdin: Some(stdin),
-                    stdout: Some(stdout),
-                    stderr: Some(stderr),
-                    results,
-                    status,
-                    go,
-                },
-                ends,
-            )
-        };
-        for fd in [&pipes.stdin, &pipes.stdout, &pipes.stderr, &pipes.results]
-            .into_iter()
-            .flatten()
-        {
-            sys::nonblocking(fd.as_fd())?;
-        }
-        Ok((pipes, ends))
-    }
 }
 
 /// Starts the prepared child and stays with it to the end of everything it started.
@@ -175,6 +79,8 @@ pub(crate) fn run(
         linger_until: None,
         survivors: Vec::new(),
         killed: Vec::new(),
+        by_us: false,
+        oom_kills: cgroup::oom_kills(),
         limit: None,
         kill_at: None,
         peak: Sample::default(),
@@ -209,6 +115,10 @@ struct Watch<'a> {
     linger_until: Option<Instant>,
     survivors: Vec<Alive>,
     killed: Vec<i32>,
+    /// Whether we ended it.
+    by_us: bool,
+    /// How often the job's group had run out of memory before.
+    oom_kills: u64,
     limit: Option<Limit>,
     kill_at: Option<Instant>,
     peak: Sample,
@@ -512,6 +422,7 @@ impl Watch<'_> {
         if self.reaped {
             return;
         }
+        self.by_us = true;
         if self.ended.is_some() {
             self.look_again();
         }
@@ -594,8 +505,15 @@ impl Watch<'_> {
         {
             self.limit = Some(Limit::Disk);
         }
-        let time =
-            |t: libc::timeval| Duration::new(t.tv_sec.unsigned_abs(), t.tv_usec.unsigned_abs() as u32 * 1000);
+        if self.limit.is_none() && !self.by_us && !exit.is_success() && cgroup::oom_kills() > self.oom_kills {
+            self.limit = Some(Limit::Memory);
+        }
+        let time = |t: libc::timeval| {
+            Duration::new(
+                t.tv_sec.unsigned_abs(),
+                u32::try_from(t.tv_usec).unwrap_or(0) * 1000,
+            )
+        };
         let (user_s, system_s) = (
             time(usage.ru_utime).as_secs_f64(),
             time(usage.ru_stime).as_secs_f64(),
@@ -689,82 +607,4 @@ struct Ready {
     status: bool,
     denial: bool,
     denial_gone: bool,
-}
-
-/// Reads what is there; closes our end when the pipe has ended. True when something came.
-fn drain(fd: &mut Option<OwnedFd>, mut take: impl FnMut(&[u8])) -> bool {
-    let Some(open) = fd.take() else { return false };
-    let mut file = std::fs::File::from(open);
-    let mut buffer = [0; 64 << 10];
-    let mut heard = false;
-    // a writer that never stops must not keep us from looking at limits
-    for _ in 0..32 {
-        match file.read(&mut buffer) {
-            Ok(0) => return heard,
-            Ok(n) => {
-                heard = true;
-                take(&buffer[..n]);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-    }
-    *fd = Some(file.into());
-    heard
-}
-
-/// Head, tail and length of a stream.
-#[derive(Default)]
-struct Stream {
-    head: Vec<u8>,
-    tail: std::collections::VecDeque<u8>,
-    total: u64,
-}
-
-impl Stream {
-    fn take(&mut self, bytes: &[u8]) {
-        self.total += bytes.len() as u64;
-        let room = HEAD.saturating_sub(self.head.len()).min(bytes.len());
-        self.head.extend_from_slice(&bytes[..room]);
-        let rest = &bytes[room..];
-        let rest = &rest[rest.len().saturating_sub(TAIL)..];
-        let over = (self.tail.len() + rest.len()).saturating_sub(TAIL);
-        self.tail.drain(..over);
-        self.tail.extend(rest);
-    }
-
-    fn finish(self) -> Captured {
-        Captured {
-            head: Foreign::new(self.head),
-            tail: Foreign::new(Vec::from(self.tail)),
-            total: self.total,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_keeps_its_head_and_tail() {
-        let mut stream = Stream::default();
-        stream.take(b"abc");
-        let small = stream.finish();
-        assert_eq!(
-            (small.head.as_bytes(), small.total, small.dropped()),
-            (&b"abc"[..], 3, 0)
-        );
-        let mut stream = Stream::default();
-        for n in 0..200u8 {
-            stream.take(&[n; 10_000]);
-        }
-        let big = stream.finish();
-        assert_eq!(
-            (big.head.len(), big.tail.len(), big.total),
-            (HEAD, TAIL, 2_000_000)
-        );
-        assert_eq!(big.tail.as_bytes().last(), Some(&199));
-        assert_eq!(big.dropped(), 2_000_000 - (HEAD + TAIL) as u64);
-    }
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{Who, code, command, everybody, job, limit, one, py, python, sh, stdout, with};
+use crate::support::{Who, code, command, everybody, is_root, job, limit, one, py, python, sh, stdout, with};
 use serde_json::{Value, json};
 
 fn limited(run: Value, limits: Value) -> Value {
@@ -88,6 +88,27 @@ fn memory_is_bounded_in_every_place_where_it_can_be_taken() {
         let modest = one(who, limited(py("x = bytearray(20 << 20)"), limits));
         assert_eq!((limit(&modest), code(&modest)), (None, Some(0)), "{who:?}");
     }
+}
+
+#[test]
+fn a_job_that_outgrows_its_group_loses_the_command_and_not_the_agent() {
+    if !python() {
+        return;
+    }
+    if !is_root() || !std::path::Path::new("/sys/fs/cgroup/memory/memory.oom_control").exists() {
+        eprintln!("SKIPPED: the hard memory limit, because no control group can be made here");
+        return;
+    }
+    let hog = "x = []\nwhile True: x.append(bytearray(1 << 20))";
+    let order = json!({"memory_bytes": 150 << 20, "groups": [[py(hog)], [sh("echo next")]]});
+    let answers = job(Who::Me, &order);
+    assert_eq!(
+        (limit(&answers[0]), signal(&answers[0])),
+        (Some("memory"), Some(9)),
+        "{}",
+        answers[0]
+    );
+    assert_eq!(stdout(&answers[1]), "next\n", "the agent lives");
 }
 
 #[test]
@@ -269,5 +290,20 @@ fn a_killed_worker_leaves_no_process_and_no_mount() {
         assert_eq!(alive(&mark), 0, "{who:?}");
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
         assert!(!mounts.lines().any(|line| line.starts_with("pyti ")), "{mounts}");
+    }
+    // the next job takes away what the killed one could not
+    one(Who::Me, sh("true"));
+    for entry in std::fs::read_dir("/sys/fs/cgroup/memory")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(owner) = name.strip_prefix("pyti-").and_then(|rest| rest.split('-').next()) {
+            assert!(
+                std::path::Path::new("/proc").join(owner).exists(),
+                "{name} is left behind"
+            );
+        }
     }
 }
