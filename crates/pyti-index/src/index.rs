@@ -305,7 +305,7 @@ impl Index {
             attempt += 1;
             match self.download(file, promised.as_ref(), progress).await {
                 Err(IndexError::Unreachable { .. }) if attempt <= self.http()?.retries() => {
-                    tokio::time::sleep(pause(attempt)).await
+                    tokio::time::sleep(pause(attempt)).await;
                 }
                 other => break other?,
             }

@@ -54,12 +54,23 @@ impl Index {
         builder: Option<&dyn MetadataBuilder>,
     ) -> Result<(Vec<u8>, bool), MetadataError> {
         let stored = file.sha256.as_ref().and_then(|digest| self.store().get(digest));
+        if stored.is_none() && self.offline() {
+            return Err(IndexError::Offline {
+                what: file.filename.clone(),
+            }
+            .into());
+        }
         if stored.is_none() && file.core_metadata {
             let mut url = file.url.clone();
             url.set_path(&format!("{}.metadata", file.url.path()));
-            let answer = self.http()?.get(&url, &Ask::default(), caps::METADATA).await?;
-            if answer.status == StatusCode::OK {
-                return Ok((answer.body, true));
+            match self.http()?.get(&url, &Ask::default(), caps::METADATA).await {
+                Ok(answer) if answer.status == StatusCode::OK => {
+                    check_digest(file, &answer.body)?;
+                    return Ok((answer.body, true));
+                }
+                // it was announced and is not there, as with mirrors that only copy pages
+                Ok(_) | Err(IndexError::Status { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         if file.file_kind() == FileKind::Wheel {
@@ -116,7 +127,11 @@ impl Index {
                 range: Some(range),
                 ..Ask::default()
             };
-            let answer = self.http()?.get(&file.url, &ask, caps::PAGE).await?;
+            let answer = match self.http()?.get(&file.url, &ask, caps::PAGE).await {
+                // some servers refuse what they do not know
+                Err(IndexError::Status { .. }) => return Ok(None),
+                other => other?,
+            };
             if answer.status != StatusCode::PARTIAL_CONTENT {
                 return Ok(None);
             }
@@ -181,6 +196,22 @@ impl Index {
         .await
         .map_err(|error| fail(error.to_string()))?
         .map_err(fail)
+    }
+}
+
+/// Whether metadata that lies beside a file is what the page promised.
+fn check_digest(file: &ProjectFile, bytes: &[u8]) -> Result<(), IndexError> {
+    let Some(promised) = &file.metadata_sha256 else {
+        return Ok(());
+    };
+    match hex(&Sha256::digest(bytes)).parse() {
+        Ok(got) if got == *promised => Ok(()),
+        Ok(got) => Err(IndexError::HashMismatch {
+            filename: format!("{}.metadata", file.filename),
+            promised: promised.clone(),
+            got,
+        }),
+        Err(error) => Err(IndexError::storage("name a digest")(std::io::Error::other(error))),
     }
 }
 

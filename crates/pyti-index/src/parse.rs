@@ -20,6 +20,8 @@ mod confine;
 mod tarball;
 mod zipped;
 
+pub use confine::shut_off;
+
 /// The hidden verb.
 pub const VERB: &str = "__parse";
 

@@ -67,6 +67,8 @@ pub struct ProjectFile {
     pub yanked: Option<String>,
     /// Whether its metadata lies beside it (PEP 658).
     pub core_metadata: bool,
+    /// Digest of that metadata, where the index gives it.
+    pub metadata_sha256: Option<Digest>,
     /// When it was uploaded, RFC 3339.
     pub uploaded: Option<String>,
     /// Address of its provenance (PEP 740).

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use pyti_model::distribution::FileKind;
 use pyti_model::outcome::{Outcome, Reason, ReasonCode, Status};
 use pyti_model::plan::Interpreter;
-use uv_distribution_filename::WheelFilename;
+use uv_distribution_filename::{LegacySourceDistExtension, SourceDistExtension, WheelFilename};
 use uv_pep440::{Operator, Version, VersionSpecifiers};
 use uv_platform_tags::{TagCompatibility, Tags};
 
@@ -164,19 +164,14 @@ pub fn choose(project: &Project, wanted: &Wanted<'_>) -> Result<Chosen, Refusal>
         .map(|version| (*version, usable(version)))
         .filter(|(_, found)| is_wanted(found))
         .find(|(_, found)| pinned || !found.is_yanked());
-    match found {
-        Some((version, found)) => finish(version, &found, wanted),
-        None => {
-            // tell of the newest version that has any file: a version without is no news when an older one has some
-            let told = candidates
-                .iter()
-                .find(|v| releases.get(**v).is_some_and(|files| !files.is_empty()))
-                .copied()
-                .unwrap_or(newest);
-            let files = releases.get(told).map(Vec::as_slice).unwrap_or_default();
-            Err(why_not::explain(project, told, files, wanted, &python))
-        }
+    if let Some((version, found)) = found {
+        return finish(version, &found, wanted);
     }
+    // tell of the newest version that has any file: one without is no news when an older one has some
+    let has_files = |version: &&&Version| releases.get(**version).is_some_and(|files| !files.is_empty());
+    let told = candidates.iter().find(has_files).copied().unwrap_or(newest);
+    let files = releases.get(told).map(Vec::as_slice).unwrap_or_default();
+    Err(why_not::explain(project, told, files, wanted, &python))
 }
 
 fn finish(version: &Version, found: &Pick<'_>, wanted: &Wanted<'_>) -> Result<Chosen, Refusal> {
@@ -272,11 +267,11 @@ pub(crate) fn pick<'a>(files: &[&'a ProjectFile], tags: &Tags, python: &Version)
         .copied()
         .filter(|file| file.file_kind() == FileKind::Sdist)
         .max_by_key(|file| {
-            (
-                file.yanked.is_none(),
-                file.filename.ends_with(".tar.gz"),
-                file.filename.ends_with(".zip"),
-            )
+            let gzipped =
+                matches!(&file.kind, ParsedName::Sdist(name) if name.extension == SourceDistExtension::TarGz);
+            let zipped =
+                matches!(&file.kind, ParsedName::Sdist(name) if name.extension == SourceDistExtension::Legacy(LegacySourceDistExtension::Zip));
+            (file.yanked.is_none(), gzipped, zipped)
         });
     Pick { wheel, sdist }
 }

@@ -195,10 +195,14 @@ pub(crate) fn from_html(
     if links == 0 && text.len() > 4096 {
         return Err("HTML without a single link".into());
     }
-    if project.files.is_empty()
-        && !project.skipped.is_empty()
-        && project.skipped.iter().all(|(_, why)| why == FOREIGN)
-    {
+    let own = |filename: &str| {
+        filename
+            .to_ascii_lowercase()
+            .replace(['_', '.'], "-")
+            .starts_with(name.as_ref())
+    };
+    let strange = project.files.is_empty() && !project.skipped.is_empty();
+    if strange && !project.skipped.iter().any(|(filename, _)| own(filename)) {
         return Err("HTML whose links are no files of this project".into());
     }
     Ok(project)
@@ -227,8 +231,6 @@ fn status_of(word: &str, reason: Option<String>) -> Option<ProjectStatus> {
 fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
-
-const FOREIGN: &str = "not a wheel or sdist";
 
 fn add(project: &mut Project, name: &PackageName, base: &Url, file: File) {
     let kind = match parse_filename(&file.filename, name) {
@@ -264,6 +266,17 @@ fn add(project: &mut Project, name: &PackageName, base: &Url, file: File) {
     ]
     .into_iter()
     .any(|value| told(value).is_some_and(|text| text != "false"));
+    let metadata_sha256 = [
+        &file.core_metadata,
+        &file.dist_info_metadata,
+        &file.data_dist_info_metadata,
+    ]
+    .into_iter()
+    .find_map(|value| match value {
+        Value::Object(hashes) => hashes.get("sha256")?.as_str()?.parse().ok(),
+        Value::String(text) => text.strip_prefix("sha256=")?.parse().ok(),
+        _ => None,
+    });
     project.files.push(ProjectFile {
         project: project.name.clone(),
         version: kind.version().clone(),
@@ -274,6 +287,7 @@ fn add(project: &mut Project, name: &PackageName, base: &Url, file: File) {
         requires_python: file.requires_python.filter(|text| !text.trim().is_empty()),
         yanked: told(&file.yanked),
         core_metadata: has_metadata,
+        metadata_sha256,
         uploaded: file.upload_time,
         provenance: file.provenance,
         filename: file.filename,
@@ -355,6 +369,10 @@ mod tests {
         );
         let portal = b"<html><a href=/login>Log in</a></html>";
         assert!(from_html(portal, &name, &base, &index).is_err());
+        let portal = b"<html><a href=/login/>Log in</a></html>";
+        assert!(from_html(portal, &name, &base, &index).is_err());
+        let eggs = b"<html><a href=x-1.0-py2.7.egg>x-1.0-py2.7.egg</a></html>";
+        assert!(from_html(eggs, &name, &base, &index).is_ok());
         let file = br#"{"files":[{"filename":"x-1.0.tar.gz","url":"file:///etc/passwd","hashes":{}}]}"#;
         let project = from_json(file, &name, &base, &index).unwrap();
         assert!(project.files.is_empty() && project.skipped.len() == 1);

@@ -104,10 +104,10 @@ impl World {
             Err(text(out.stderr))
         }
     }
+}
 
-    fn view(&self) -> View {
-        View::new(interpreter())
-    }
+fn plain() -> View {
+    View::new(interpreter())
 }
 
 fn locks(lock: &str, name: &str, version: &str) -> bool {
@@ -128,7 +128,7 @@ async fn allowed_wheels_resolve_and_one_file_is_listed_for_a_version() {
             sdist("b", "1.0", &metadata("b", "1.0", &[])),
         ],
     );
-    let path = world.lens.open_view(world.view());
+    let path = world.lens.open_view(plain());
     let lock = world.compile(&path, "a\n").await.unwrap();
     assert!(locks(&lock, "a", "1.0") && locks(&lock, "b", "1.0"), "{lock}");
     assert_eq!(lock.matches("b-1.0").count(), 1, "{lock}");
@@ -148,7 +148,7 @@ async fn an_sdist_alone_is_listed_as_a_wheel_to_be_and_a_real_wheel_wins() {
             wheel("both", "1.0", &[], 5),
         ],
     );
-    let view = world.view();
+    let view = View::new(interpreter());
     let path = world.lens.open_view(view.clone());
     let lock = world.compile(&path, "only\nboth\n").await.unwrap();
     let placeholder = "only-1.0-0sdist-py30-none-any.whl";
@@ -181,7 +181,7 @@ async fn denied_lying_metadata_makes_uv_take_another_version() {
     world
         .server
         .project("a", &[wheel("a", "1.0", &[], 5), liar, broken]);
-    let path = world.lens.open_view(world.view());
+    let path = world.lens.open_view(plain());
     let lock = world.compile(&path, "a\n").await.unwrap();
     assert!(locks(&lock, "a", "1.0"), "{lock}");
     let left = world.lens.left_out(&path);
@@ -212,7 +212,7 @@ async fn denied_direct_references_are_taken_out() {
     );
     world.server.project("b", &[wheel("b", "1.0", &[], 5)]);
     world.server.project("c", &[wheel("c", "1.0", &[], 5)]);
-    let path = world.lens.open_view(world.view());
+    let path = world.lens.open_view(plain());
     let lock = world.compile(&path, "a\n").await.unwrap();
     assert!(locks(&lock, "b", "1.0") && locks(&lock, "c", "1.0"), "{lock}");
     assert_eq!(world.server.asked("/secret/"), 0);
@@ -233,7 +233,7 @@ async fn an_offered_file_takes_its_version_s_place() {
     };
     let view = View {
         offered: vec![offered(&["b"])],
-        ..world.view()
+        ..plain()
     };
     let path = world.lens.open_view(view.clone());
     let lock = world.compile(&path, "a==1.0\n").await.unwrap();
@@ -247,7 +247,7 @@ async fn an_offered_file_takes_its_version_s_place() {
     // another content has another address; what uv cached under the first is not used
     let other = world.lens.open_view(View {
         offered: vec![offered(&[])],
-        ..world.view()
+        ..plain()
     });
     assert_ne!(path, other);
     assert!(!locks(
@@ -282,14 +282,14 @@ async fn metadata_is_built_within_a_budget() {
     uploads.push(old("1"));
     world.server.project("a", &uploads);
     world.server.project("b", &[wheel("b", "1.0", &[], 5)]);
-    let view = |build_budget| View {
+    let with = |build_budget| View {
         builder: Some(Arc::new(Builder)),
         build_budget,
-        ..world.view()
+        ..plain()
     };
-    let path = world.lens.open_view(view(20));
+    let path = world.lens.open_view(with(20));
     assert!(locks(&world.compile(&path, "a\n").await.unwrap(), "a", "1"));
-    let path = world.lens.open_view(view(3));
+    let path = world.lens.open_view(with(3));
     assert!(world.compile(&path, "a\n").await.is_err());
     assert!(
         world
@@ -320,7 +320,7 @@ async fn requires_python_yanked_and_pre_releases_are_uv_s_to_judge() {
             wheel("a", "1.9rc1", &[], 5),
         ],
     );
-    let path = world.lens.open_view(world.view());
+    let path = world.lens.open_view(plain());
     assert!(locks(&world.compile(&path, "a\n").await.unwrap(), "a", "1.0"));
     assert!(locks(
         &world.compile(&path, "a==1.5\n").await.unwrap(),
@@ -369,7 +369,7 @@ async fn several_indexes_are_one_and_the_first_that_knows_the_name_wins() {
         dir,
         uv,
     };
-    let path = world.lens.open_view(world.view());
+    let path = world.lens.open_view(plain());
     let lock = world.compile(&path, "a\n").await.unwrap();
     assert!(locks(&lock, "a", "1.0") && locks(&lock, "b", "1.0"), "{lock}");
 }

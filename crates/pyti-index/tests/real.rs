@@ -1,4 +1,5 @@
 //! A real server of the ecosystem: pypiserver, from pip in a temporary environment.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod common;
 

@@ -2,13 +2,17 @@
 
 use std::io;
 
-use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope,
+};
 
 /// Address space of the reader, bytes.
 const MEMORY: u64 = 1 << 30;
 
-/// No file, no socket, no process, little memory and time. What is open stays open.
-pub(super) fn shut_off() -> Result<(), Box<dyn std::error::Error>> {
+/// Shuts this thread off for good: no file can be opened, no TCP socket connected or bound, and the process may hold
+/// little memory, use little time, write no file and start no other. What is open stays open. For short-lived children.
+/// Gives whether Landlock holds; without it (an old kernel) only the limits do.
+pub fn shut_off() -> Result<bool, Box<dyn std::error::Error>> {
     for (what, limit) in [
         (libc::RLIMIT_AS, MEMORY),
         (libc::RLIMIT_CPU, 20),
@@ -27,12 +31,12 @@ pub(super) fn shut_off() -> Result<(), Box<dyn std::error::Error>> {
     }
     // best effort: a kernel without Landlock still has the limits above, and the reader is safe code
     let abi = ABI::V6;
-    Ruleset::default()
+    let status = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))?
         .handle_access(AccessNet::from_all(abi))?
         .scope(Scope::from_all(abi))?
         .create()?
         .restrict_self()?;
-    Ok(())
+    Ok(status.ruleset != RulesetStatus::NotEnforced)
 }

@@ -54,25 +54,24 @@ pub(super) fn tail(bytes: &[u8], total: u64, want: Want) -> Result<Reply, String
         .ok_or("not a zip archive: no end record")?;
     let (mut size, mut from) = (number::<4>(bytes, end + 12)?, number::<4>(bytes, end + 16)?);
     let mut count = number::<2>(bytes, end + 10)?;
-    if size == 0xffff_ffff || from == 0xffff_ffff || count == 0xffff {
-        if let Some(locator) = end
-            .checked_sub(20)
-            .filter(|at| bytes[*at..].starts_with(b"PK\x06\x07"))
+    let marked = size == 0xffff_ffff || from == 0xffff_ffff || count == 0xffff;
+    if let Some(locator) = end
+        .checked_sub(20)
+        .filter(|at| marked && bytes[*at..].starts_with(b"PK\x06\x07"))
+    {
+        let at = number::<8>(bytes, locator + 8)?;
+        let Some(here) = at.checked_sub(start).and_then(|at| usize::try_from(at).ok()) else {
+            return wider(at, total);
+        };
+        if !bytes
+            .get(here..)
+            .is_some_and(|rest| rest.starts_with(b"PK\x06\x06"))
         {
-            let at = number::<8>(bytes, locator + 8)?;
-            let Some(at) = at.checked_sub(start).and_then(|at| usize::try_from(at).ok()) else {
-                return wider(at, total);
-            };
-            if !bytes
-                .get(at..)
-                .is_some_and(|rest| rest.starts_with(b"PK\x06\x06"))
-            {
-                return Err("the zip64 end record is not where it should be".into());
-            }
-            count = number::<8>(bytes, at + 32)?;
-            size = number::<8>(bytes, at + 40)?;
-            from = number::<8>(bytes, at + 48)?;
+            return Err("the zip64 end record is not where it should be".into());
         }
+        count = number::<8>(bytes, here + 32)?;
+        size = number::<8>(bytes, here + 40)?;
+        from = number::<8>(bytes, here + 48)?;
     }
     if size > MAX_DIRECTORY || count > MAX_ENTRIES as u64 {
         return Err(format!(

@@ -29,6 +29,7 @@ fn file(name: &str, filename: &str, requires: Option<&str>) -> ProjectFile {
         requires_python: requires.map(str::to_owned),
         yanked: None,
         core_metadata: false,
+        metadata_sha256: None,
         uploaded: None,
         provenance: None,
     }

@@ -210,16 +210,21 @@ impl Upload {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
     Sha256::digest(bytes)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
 }
 
 pub(crate) fn metadata(name: &str, version: &str, requires: &[&str]) -> String {
     let mut text = format!("Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n");
     for line in requires {
-        text.push_str(&format!("Requires-Dist: {line}\n"));
+        text.push_str("Requires-Dist: ");
+        text.push_str(line);
+        text.push('\n');
     }
     text
 }
