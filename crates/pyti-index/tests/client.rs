@@ -233,6 +233,34 @@ async fn denied_dynamic_metadata_is_not_believed_but_built() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metadata_beside_a_file_is_what_was_promised() {
+    let (server, dir) = (Server::start().await, tempfile::tempdir().unwrap());
+    let text = metadata("a", "1.0", &[]);
+    for (name, digest, good) in [
+        ("a", common::sha256(text.as_bytes()), true),
+        ("b", common::sha256(b"other"), false),
+    ] {
+        let filename = format!("{name}-1.0-py3-none-any.whl");
+        let page = serde_json::json!({"meta": {}, "files": [{"filename": filename, "url": format!("/files/{filename}"), "hashes": {}, "core-metadata": {"sha256": digest}}]});
+        server.put(
+            &format!("/simple/{name}/"),
+            Thing::new("application/vnd.pypi.simple.v1+json", page.to_string()),
+        );
+        server.put(
+            &format!("/files/{filename}.metadata"),
+            Thing::new("text/plain", metadata(name, "1.0", &[])),
+        );
+        let index = index(&server.url(), dir.path());
+        let project = index.project(name).await.unwrap();
+        let result = index.metadata(&project.files[0], None).await;
+        assert_eq!(result.is_ok(), good, "{result:?}");
+        if let Err(error) = result {
+            assert_eq!(error.reason().code, ReasonCode::HashMismatch);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn denied_wheels_that_lie_or_are_none() {
     let (server, dir) = (Server::start().await, tempfile::tempdir().unwrap());
     let liar = common::zip(&[("a-1.0.dist-info/METADATA", metadata("b", "1.0", &[]).as_bytes())]);

@@ -1,6 +1,8 @@
 //! The default index, asked of the machine's own tools.
 
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,43 @@ use super::Env;
 
 /// pip carries its default as a constant of its index model.
 const PIP: &str = "from pip._internal.models import index\nprint(getattr(index, 'PyPI').simple_url)";
+
+/// How long an answer is believed.
+const DAY: Duration = Duration::from_hours(24);
+
+/// The same as [`default_index`], from the folder's note when that is fresh.
+pub(super) fn remembered(env: Env<'_>, folder: Option<&Path>) -> Option<(String, String)> {
+    let Some(folder) = folder else {
+        return default_index(env);
+    };
+    // another path may mean another pip with another default
+    let path = env("PATH").unwrap_or_default();
+    let note = folder.join("default-index");
+    let fresh = fs::metadata(&note).ok().is_some_and(|meta| {
+        meta.len() < 1 << 16
+            && meta
+                .modified()
+                .is_ok_and(|time| time.elapsed().is_ok_and(|age| age < DAY))
+    });
+    if fresh
+        && let Ok(text) = fs::read_to_string(&note)
+        && let [url, origin, known] = text.lines().collect::<Vec<_>>()[..]
+        && known == path
+    {
+        return Some((url.to_owned(), origin.to_owned()));
+    }
+    let (url, origin) = default_index(env)?;
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        writeln!(file, "{url}\n{origin}\n{path}")?;
+        file.persist(&note)?;
+        Ok(())
+    };
+    // a note that cannot be written costs time only
+    let _ = write();
+    Some((url, origin))
+}
 
 /// The default of pip, else of uv, and which of them it was.
 pub(super) fn default_index(env: Env<'_>) -> Option<(String, String)> {
@@ -98,6 +137,23 @@ fn capped(pipe: impl Read) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fresh_note_is_believed_for_the_same_path_only() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(
+            dir.path().join("default-index"),
+            "http://note.invalid/simple/\npip's default\n/nowhere\n",
+        )
+        .unwrap();
+        let env = |path: &'static str| move |name: &str| (name == "PATH").then(|| path.to_owned());
+        assert_eq!(
+            remembered(&env("/nowhere"), Some(dir.path())).unwrap().0,
+            "http://note.invalid/simple/"
+        );
+        let other = remembered(&env("/elsewhere"), Some(dir.path()));
+        assert!(other.is_none_or(|(url, _)| !url.contains("note.invalid")));
+    }
 
     #[test]
     fn addresses_are_found_in_what_tools_print() {

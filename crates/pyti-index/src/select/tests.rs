@@ -232,6 +232,39 @@ fn the_best_wheel_wins() {
 }
 
 #[test]
+fn interpreters_have_their_tags() {
+    let pypy = Interpreter {
+        implementation: "pypy".into(),
+        ..python("3.11.2")
+    };
+    let arm = Interpreter {
+        platform: "linux_aarch64".into(),
+        ..python("3.11.2")
+    };
+    let fits = |interpreter: &Interpreter, filename: &str| {
+        let ParsedName::Wheel(name) = file("x", filename, None).kind else {
+            panic!()
+        };
+        is_compatible(&name, &tags_of(interpreter).unwrap())
+    };
+    assert!(fits(&pypy, "x-1-pp311-pypy311_pp73-manylinux_2_17_x86_64.whl"));
+    assert!(!fits(&pypy, "x-1-cp311-cp311-manylinux_2_17_x86_64.whl"));
+    assert!(fits(&arm, "x-1-cp311-cp311-manylinux_2_17_aarch64.whl"));
+    assert!(!fits(&arm, "x-1-cp311-cp311-manylinux_2_17_x86_64.whl"));
+    assert!(!fits(
+        &python("3.13.0t"),
+        "x-1-cp39-abi3-manylinux_2_17_x86_64.whl"
+    ));
+    assert!(
+        tags_of(&Interpreter {
+            platform: "win_amd64".into(),
+            ..python("3.11.2")
+        })
+        .is_err()
+    );
+}
+
+#[test]
 fn only_one_kind() {
     let interpreter = python("3.11.2");
     let p = project(&[
