@@ -1,0 +1,153 @@
+//! What all tasks of a job share.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyti_box::protocol::JobOrder;
+use pyti_box::rpc::Peer;
+use pyti_graph::{Outcome, TaskContext, TaskError};
+use pyti_model::effect::{Effect, Loss};
+use pyti_model::event::Event;
+use pyti_model::outcome::Reason;
+use pyti_model::raw::RawData;
+use pyti_sandbox::{Boxes, Command, Done, Layer};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use crate::events::Events;
+
+/// What a task leaves for the event of its end.
+#[derive(Default)]
+pub(crate) struct Note {
+    pub(crate) raw: Option<RawData>,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) cpu_s: f64,
+    pub(crate) peak_memory_bytes: u64,
+}
+
+/// One job, while it runs.
+pub(crate) struct Job {
+    pub(crate) order: JobOrder,
+    pub(crate) boxes: Boxes,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) lens_port: u16,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    notes: Mutex<HashMap<String, Note>>,
+}
+
+/// The context of a task of this graph.
+pub(crate) type Cx<'a> = TaskContext<'a, Job>;
+/// What a task's body returns.
+pub(crate) type Ended = Result<Outcome, TaskError>;
+
+impl Job {
+    pub(crate) fn new(
+        order: JobOrder,
+        boxes: Boxes,
+        peer: Arc<Peer>,
+        events: Arc<Events>,
+        lens_port: u16,
+        cancelled: Arc<AtomicBool>,
+    ) -> Self {
+        Self { order, boxes, peer, events, lens_port, cancelled, notes: Mutex::new(HashMap::new()) }
+    }
+
+    /// Runs a command in a box of its own and records what it did.
+    pub(crate) fn run(&self, cx: &Cx<'_>, command: &Command) -> Result<Done, TaskError> {
+        let task = cx.task().to_string();
+        cx.checkpoint()?;
+        let done = self.boxes.run(command, &self.cancelled)?;
+        self.note(&task, |note| {
+            note.cpu_s += done.effect.cost.cpu_s();
+            note.peak_memory_bytes = note.peak_memory_bytes.max(done.effect.cost.peak_memory_bytes);
+        });
+        self.events.send(Event::Ran { task: task.clone(), effect: Box::new(done.effect.clone()) });
+        if !done.changes.is_empty() {
+            self.events.send(Event::Changed { task: task.clone(), changes: done.changes.clone() });
+        }
+        for (dropped, what) in [
+            (done.changes_dropped, Loss::Changes { dropped: done.changes_dropped }),
+            (done.results_dropped, Loss::Results { bytes: done.results_dropped }),
+        ] {
+            if dropped > 0 {
+                self.events.send(Event::Lost { task: Some(task.clone()), what });
+            }
+        }
+        cx.checkpoint()?;
+        Ok(done)
+    }
+
+    /// Keeps the task's raw data for the event of its end.
+    pub(crate) fn keep(&self, cx: &Cx<'_>, raw: RawData) {
+        self.note(cx.task().as_str(), |note| note.raw = Some(raw));
+    }
+
+    /// Keeps a reason for the event of the task's end.
+    pub(crate) fn because(&self, cx: &Cx<'_>, reason: Reason) {
+        let task = cx.task().to_string();
+        self.note(&task.clone(), |note| note.reasons.push(reason.in_task(task)));
+    }
+
+    /// Takes what a task left.
+    pub(crate) fn take(&self, task: &str) -> Note {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).remove(task).unwrap_or_default()
+    }
+
+    fn note(&self, task: &str, change: impl FnOnce(&mut Note)) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        change(notes.entry(task.to_owned()).or_default());
+    }
+}
+
+/// An error of a task that is our own or the machine's.
+pub(crate) fn trouble(text: impl Into<String>) -> TaskError {
+    text.into().into()
+}
+
+/// Says in a few words how a command ended badly; `None` when it ended well.
+pub(crate) fn bad_end(effect: &Effect) -> Option<String> {
+    use pyti_model::effect::Exit;
+    if let Some(limit) = effect.limit {
+        let word = serde_json::to_value(limit).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        return Some(format!("ended by the limit on {word}"));
+    }
+    match effect.exit {
+        Exit::Code(0) => None,
+        Exit::Code(code) => Some(format!("exit code {code}")),
+        Exit::Signal(signal) => Some(format!("ended by signal {signal}")),
+    }
+}
+
+/// Reads a file of a sealed layer, at most `cap` bytes. The layer is hostile: no link is followed and nothing but a
+/// regular file is opened. `None` when there is no such file.
+pub(crate) fn read_in_layer(layer: &Layer, path: &str, cap: u64) -> Result<Option<Vec<u8>>, TaskError> {
+    let Some(file) = open_in_layer(layer, path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(cap).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Opens a regular file of a sealed layer; see [`read_in_layer`].
+pub(crate) fn open_in_layer(layer: &Layer, path: &str) -> Result<Option<File>, TaskError> {
+    let root = File::open(layer.path())?;
+    let relative = Path::new(path).strip_prefix("/").unwrap_or(Path::new(path));
+    let opened = rustix::fs::openat2(
+        &root,
+        relative,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    );
+    match opened {
+        Ok(fd) => {
+            let file = File::from(fd);
+            Ok(file.metadata()?.is_file().then_some(file))
+        }
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,227 @@
+//! requires and build: the hooks of the build backend, each in a process and a layer of its own (PEP 517).
+
+use std::io::{Read as _, Seek as _};
+use std::sync::Arc;
+
+use pyti_archive::unpack::{self, Then};
+use pyti_archive::{compare, compilers};
+use pyti_box::protocol::{BlobPart, PROGRAM, PutBlob, SOURCE, VENV};
+use pyti_graph::{Outcome, TaskError};
+use pyti_model::Digest;
+use pyti_model::event::Event;
+use pyti_model::effect::Loss;
+use pyti_model::foreign::Foreign;
+use pyti_model::outcome::{Reason, ReasonCode};
+use pyti_model::raw::{Build, BuiltWheel, Hook, Inspection, RawData, WheelComparison};
+use pyti_probes::{Invocation, hook};
+use pyti_sandbox::{Command, Done, Layer, RESULTS_FD};
+use sha2::{Digest as _, Sha256};
+
+use super::{BUILD_ENVIRONMENT, DYNAMIC_REQUIRES, Environment, FIRST_BUILD_ENVIRONMENT, INSPECTION, WHEEL, Wheel};
+use crate::commands::{self, COMPILER_LOG};
+use crate::job::{Cx, Ended, Job, bad_end, open_in_layer, read_in_layer, trouble};
+
+/// Where the hooks put what they make.
+const OUT: &str = "/home/dev/dist";
+const PART: usize = 768 << 10;
+const LOG_CAP: u64 = 16 << 20;
+
+/// Asks the backend what it needs to build (`get_requires_for_build_wheel`).
+pub(crate) fn requires(cx: &Cx<'_>, archive: &str) -> Ended {
+    let job = cx.context();
+    let inspection = cx.get(&INSPECTION)?;
+    let environment = cx.get(&FIRST_BUILD_ENVIRONMENT)?;
+    let command = call(job, archive, &inspection, &environment, hook::Name::GetRequires)?;
+    let done = job.run(cx, &command)?;
+    let answer = hook::parse(&done.results);
+    let raw = Hook {
+        name: "get_requires_for_build_wheel".to_owned(),
+        backend: inspection.build.backend.clone(),
+        requires: answer.as_ref().map(|a| a.requires.clone()).unwrap_or_default(),
+        present: answer.as_ref().is_ok_and(|a| a.present),
+        error: answer.as_ref().ok().and_then(|a| a.error.clone()),
+    };
+    job.keep(cx, RawData::Hook(raw));
+    match (answer, bad_end(&done.effect)) {
+        (Ok(answer), None) if answer.error.is_none() => {
+            cx.put(&DYNAMIC_REQUIRES, answer.requires)?;
+            Ok(Outcome::success())
+        }
+        (_, how) => Ok(Outcome::failure(how.unwrap_or_else(|| "the backend does not say what it needs".to_owned()))),
+    }
+}
+
+/// Builds the wheel (`build_wheel`), with the compilers' calls recorded.
+pub(crate) fn build(cx: &Cx<'_>, archive: &str) -> Ended {
+    let job = cx.context();
+    let inspection = cx.get(&INSPECTION)?;
+    let environment = cx.get(&BUILD_ENVIRONMENT)?;
+    let mut command = call(job, archive, &inspection, &environment, hook::Name::BuildWheel)?;
+    commands::record_compilers(job, &mut command)?;
+    let done = job.run(cx, &command)?;
+    let answer = hook::parse(&done.results);
+    let log = read_in_layer(&done.layer, COMPILER_LOG, LOG_CAP)?.unwrap_or_default();
+    let (compiler_calls, dropped) = compilers::parse(&log);
+    if dropped > 0 {
+        let what = Loss::Results { bytes: dropped };
+        job.events.send(Event::Lost { task: Some(cx.task().to_string()), what });
+    }
+    let dropped_extension = compiler_calls.iter().any(|call| call.exit != 0);
+    let mut raw = Build {
+        backend: answer
+            .as_ref()
+            .ok()
+            .and_then(|a| a.backend_version.clone())
+            .unwrap_or_else(|| inspection.build.backend.clone()),
+        wheel: None,
+        error: answer.as_ref().ok().and_then(|a| a.error.clone()),
+        compiler_calls,
+        published: None,
+    };
+    let output = answer.ok().and_then(|a| a.output);
+    let ended = bad_end(&done.effect);
+    let (Some(output), None) = (output, &ended) else {
+        job.keep(cx, RawData::Build(raw));
+        return Ok(Outcome::failure(ended.unwrap_or_else(|| "the backend made no wheel".to_owned())));
+    };
+    let Some(wheel) = keep_wheel(cx, &done.layer, &output)? else {
+        job.keep(cx, RawData::Build(raw));
+        job.because(cx, Reason::new(ReasonCode::BuildNoWheel, output));
+        return Ok(Outcome::failure("the backend made no wheel of the name that it gave"));
+    };
+    let facts = super::wheel::read(cx, &wheel)?;
+    raw.wheel = Some(BuiltWheel {
+        filename: Foreign::from(wheel.filename.as_str()),
+        sha256: wheel.sha256.clone(),
+        size: size_of(&wheel.path),
+        files: facts.as_ref().map_or(0, |f| u32::try_from(f.files_total).unwrap_or(u32::MAX)),
+        extensions: facts.map(|f| f.extensions).unwrap_or_default(),
+    });
+    raw.published = compare_with_published(cx, &wheel)?;
+    let differs = raw.published.as_ref().is_some_and(|comparison| !comparison.is_same());
+    job.keep(cx, RawData::Build(raw));
+    cx.put(&WHEEL, wheel)?;
+    if dropped_extension {
+        return Ok(Outcome::warnings("a compiler call failed and the build went on"));
+    }
+    if differs {
+        return Ok(Outcome::warnings("its files are not those of the published wheel"));
+    }
+    Ok(Outcome::success())
+}
+
+/// A command that unpacks the source into its own layer and calls a hook there. Unpacked anew for each command,
+/// because renaming a folder of a lower layer fails.
+fn call(
+    job: &Job,
+    archive: &str,
+    inspection: &Inspection,
+    environment: &Arc<Environment>,
+    name: hook::Name,
+) -> Result<Command, TaskError> {
+    let python = format!("{VENV}/bin/python");
+    let invocation = Invocation { python: &python, probes: commands::PROBES, results_fd: RESULTS_FD };
+    let build = &inspection.build;
+    let argv = hook::argv(&invocation, name, &build.backend, &build.backend_path, SOURCE, OUT);
+    let request = unpack::Request {
+        archive: archive.to_owned(),
+        destination: SOURCE.to_owned(),
+        hide: Vec::new(),
+        graft: Vec::new(),
+        then: Some(Then { cwd: SOURCE.to_owned(), argv }),
+    };
+    let argv = unpack::argv(&request, PROGRAM, RESULTS_FD);
+    let mut command = commands::package(job, argv, vec![environment.lower.clone()]);
+    command.binds.push(commands::bind(PROGRAM));
+    command.binds.push(commands::bind(archive));
+    commands::add_probes(job, &mut command)?;
+    Ok(command)
+}
+
+/// Sends the wheel to the worker's store. `None` when there is no such file.
+fn keep_wheel(cx: &Cx<'_>, layer: &Layer, output: &Foreign) -> Result<Option<Wheel>, TaskError> {
+    let job = cx.context();
+    let Some(filename) = output.as_str().filter(|name| is_plain_wheel_name(name)) else { return Ok(None) };
+    let Some(mut file) = open_in_layer(layer, &format!("{OUT}/{filename}"))? else { return Ok(None) };
+    let mut hasher = Sha256::new();
+    let mut part = vec![0; PART];
+    loop {
+        match read_full(&mut file, &mut part)? {
+            0 => break,
+            read => hasher.update(&part[..read]),
+        }
+    }
+    let sha256: Digest = hex(&hasher.finalize()).parse()?;
+    file.rewind()?;
+    let size = file.metadata()?.len();
+    let mut offset = 0;
+    let path = loop {
+        let read = read_full(&mut file, &mut part)?;
+        let last = offset + read as u64 >= size;
+        let stored = job.peer.call::<PutBlob>(&BlobPart {
+            name: Foreign::from(filename),
+            sha256: sha256.clone(),
+            offset,
+            bytes: Foreign::new(&part[..read]),
+            last,
+        })?;
+        offset += read as u64;
+        if last {
+            break stored.path.ok_or_else(|| trouble("the worker did not keep the wheel"))?;
+        }
+    };
+    job.events.send(Event::Blob {
+        task: cx.task().to_string(),
+        name: Foreign::from(filename),
+        sha256: sha256.clone(),
+        size,
+    });
+    Ok(Some(Wheel { path, filename: filename.to_owned(), sha256 }))
+}
+
+fn compare_with_published(cx: &Cx<'_>, wheel: &Wheel) -> Result<Option<WheelComparison>, TaskError> {
+    let job = cx.context();
+    let (Some(path), Some(published)) = (&job.order.published, &job.order.plan.published) else { return Ok(None) };
+    let argv = compare::argv(PROGRAM, &wheel.path, path, RESULTS_FD);
+    let done: Done = job.run(cx, &commands::reading(job, argv, &[&wheel.path, path]))?;
+    match compare::parse(&done.results) {
+        Ok(compared) if compared.fatal.is_none() => {
+            let mut comparison = compared.comparison;
+            comparison.with.clone_from(&published.filename);
+            Ok(Some(comparison))
+        }
+        // what cannot be compared is said by leaving it out; the build itself is as good as it was
+        _ => Ok(None),
+    }
+}
+
+/// A wheel's file name that can be no path and holds nothing unusual.
+fn is_plain_wheel_name(name: &str) -> bool {
+    name.len() <= 255
+        && std::path::Path::new(name).extension().is_some_and(|e| e == "whl")
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
+}
+
+fn size_of(path: &str) -> u64 {
+    std::fs::metadata(path).map(|m| m.len()).unwrap_or_default()
+}
+
+fn read_full(file: &mut std::fs::File, part: &mut [u8]) -> std::io::Result<usize> {
+    let mut read = 0;
+    while read < part.len() {
+        match file.read(&mut part[read..])? {
+            0 => break,
+            n => read += n,
+        }
+    }
+    Ok(read)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

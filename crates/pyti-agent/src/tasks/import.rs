@@ -1,0 +1,48 @@
+//! import: every top-level module, then every submodule, each with its own outcome.
+
+use pyti_box::protocol::VENV;
+use pyti_graph::Outcome;
+use pyti_model::raw::{Import, ImportOutcome, RawData};
+use pyti_probes::{Invocation, import};
+use pyti_sandbox::RESULTS_FD;
+
+use super::{INSTALLED, RUNTIME_ENVIRONMENT, install};
+use crate::commands::PROBES;
+use crate::job::{Cx, Ended, bad_end};
+
+/// Seconds that one module may take.
+const MODULE_LIMIT_S: u32 = 60;
+
+/// Imports the distribution's modules.
+pub(crate) fn import(cx: &Cx<'_>) -> Ended {
+    let job = cx.context();
+    let installed = cx.get(&INSTALLED)?;
+    let environment = cx.get(&RUNTIME_ENVIRONMENT)?;
+    if installed.facts.modules.is_empty() {
+        job.keep(cx, RawData::Import(Import::default()));
+        return Ok(Outcome::skipped("there is nothing to import"));
+    }
+    let python = format!("{VENV}/bin/python");
+    let invocation = Invocation { python: &python, probes: PROBES, results_fd: RESULTS_FD };
+    let limit = MODULE_LIMIT_S.min(job.order.plan.limits.wall_s);
+    let argv = import::argv(&invocation, &installed.facts.top_level, &installed.facts.modules, limit);
+    let done = install::probe(cx, argv, install::lowers(&installed, &environment))?;
+    let (raw, loss) = import::parse(&done.results);
+    if let Some(what) = loss {
+        job.events.send(pyti_model::event::Event::Lost { task: Some(cx.task().to_string()), what });
+    }
+    let bad: Vec<_> = raw.modules.iter().filter(|m| m.outcome != ImportOutcome::Imported).collect();
+    let top = bad.iter().any(|m| m.top_level);
+    let (bad, all) = (bad.len(), raw.modules.len());
+    job.keep(cx, RawData::Import(raw));
+    if let Some(how) = bad_end(&done.effect) {
+        return Ok(Outcome::failure(how));
+    }
+    if top {
+        return Ok(Outcome::failure("a top-level module cannot be imported"));
+    }
+    if bad > 0 {
+        return Ok(Outcome::warnings(format!("{bad} of {all} modules cannot be imported")));
+    }
+    Ok(Outcome::success())
+}

@@ -1,0 +1,179 @@
+//! lock-*: requirements become a lock, by uv over the lens, and the worker fetches what is in it.
+
+use pyti_box::protocol::{OpenView, Offered, ProvideFiles, ProvideOrder, Provided, UV, ViewOrder};
+use pyti_graph::Outcome;
+use pyti_model::event::Event;
+use pyti_model::foreign::Foreign;
+use pyti_model::outcome::{Reason, ReasonCode};
+use pyti_model::plan::{Lock, Purpose};
+use pyti_model::raw::{RawData, Resolve};
+use pyti_resolve::{explain, uv};
+use pyti_sandbox::Network;
+
+use crate::commands;
+use crate::job::{Cx, Ended, bad_end};
+
+/// What was locked, and that its files are there.
+#[derive(Debug, Clone)]
+pub(crate) struct Locked {
+    /// What is installed in the box.
+    pub(crate) box_lock: String,
+    /// Name of the environment made from it.
+    pub(crate) environment: String,
+    /// Whether that environment is in the cache.
+    pub(crate) ready: bool,
+    /// Packages: name and version.
+    pub(crate) packages: Vec<(String, String)>,
+}
+
+/// What shall be locked.
+pub(crate) struct Wish {
+    pub(crate) purpose: Purpose,
+    pub(crate) requirements: Vec<String>,
+    pub(crate) constraints: Vec<String>,
+    pub(crate) offered: Vec<Offered>,
+    /// The distribution under test, where it comes from the box and not from the index.
+    pub(crate) without: Vec<String>,
+}
+
+/// How locking ended, other than well.
+pub(crate) enum Unlocked {
+    /// uv says that it cannot be done: the task fails, or the caller tries something else.
+    Impossible(Reason),
+    /// Files are missing, cannot be built, or the lock cannot be read.
+    Problems(Vec<Reason>),
+}
+
+/// Locks, and tells the raw data of it. The task's result is the caller's to decide.
+pub(crate) fn lock(
+    cx: &Cx<'_>,
+    wish: &Wish,
+) -> Result<(Result<Locked, Unlocked>, Resolve), pyti_graph::TaskError> {
+    let job = cx.context();
+    let mut raw = Resolve {
+        purpose: wish.purpose,
+        requirements: wish.requirements.iter().map(|line| Foreign::from(line.as_str())).collect(),
+        refused: Vec::new(),
+        locked: Vec::new(),
+        fetched: 0,
+        cached: 0,
+        built: 0,
+        explanation: None,
+        left_out: Vec::new(),
+    };
+    // a frozen plan is not resolved again
+    let frozen = job.order.plan.locks.get(&wish.purpose).filter(|lock| lock.requirements == wish.requirements);
+    let (index_lock, view) = if let Some(lock) = frozen {
+        (lock.index_lock.clone(), None)
+    } else if wish.requirements.is_empty() {
+        (String::new(), None)
+    } else {
+        let view = job.peer.call::<OpenView>(&ViewOrder { offered: wish.offered.clone() })?;
+        match compile(cx, wish, &view.path)? {
+            Ok(text) => (text, Some(view.path)),
+            Err((reason, explanation)) => {
+                raw.explanation = Some(explanation);
+                return Ok((Err(Unlocked::Impossible(reason)), raw));
+            }
+        }
+    };
+    cx.progress("fetching what was locked");
+    let provided = job.peer.call::<ProvideFiles>(&ProvideOrder {
+        purpose: wish.purpose,
+        requirements: wish.requirements.clone(),
+        index_lock,
+        view,
+        without: wish.without.clone(),
+    })?;
+    raw.locked.clone_from(&provided.packages);
+    raw.fetched = provided.fetched;
+    raw.cached = provided.cached;
+    raw.built = provided.built;
+    raw.left_out.clone_from(&provided.left_out);
+    if !provided.problems.is_empty() {
+        return Ok((Err(Unlocked::Problems(provided.problems)), raw));
+    }
+    Ok((Ok(accept(cx, wish, provided)), raw))
+}
+
+fn accept(cx: &Cx<'_>, wish: &Wish, provided: Provided) -> Locked {
+    let lock = Lock {
+        requirements: wish.requirements.clone(),
+        index_lock: provided.index_lock,
+        box_lock: provided.box_lock.clone(),
+        environment: provided.environment.clone(),
+    };
+    cx.context().events.send(Event::Locked { purpose: wish.purpose, lock: Box::new(lock) });
+    Locked {
+        box_lock: provided.box_lock,
+        environment: provided.environment,
+        ready: provided.ready,
+        packages: provided.packages,
+    }
+}
+
+/// Runs uv in a box that can reach the lens and nothing else.
+fn compile(
+    cx: &Cx<'_>,
+    wish: &Wish,
+    view: &str,
+) -> Result<Result<String, (Reason, Foreign)>, pyti_graph::TaskError> {
+    let job = cx.context();
+    let plan = &job.order.plan;
+    let compile = uv::Compile {
+        uv: UV,
+        python: &plan.interpreter.executable,
+        index_url: &format!("http://127.0.0.1:{}{view}", job.lens_port),
+        requirements: &wish.requirements,
+        constraints: &wish.constraints,
+        pre: plan.pre,
+        exclude_newer: plan.exclude_newer.as_deref(),
+    };
+    let made = match uv::compile(&compile) {
+        Ok(made) => made,
+        Err(refused) => {
+            let reason = Reason::new(ReasonCode::Unresolvable, refused.to_string());
+            return Ok(Err((reason, Foreign::default())));
+        }
+    };
+    let mut command = commands::uv(job, made.argv, made.env, Network::Lens);
+    command.stdin = made.stdin;
+    commands::add_files(job, &mut command, &made.files)?;
+    let done = job.run(cx, &command)?;
+    if bad_end(&done.effect).is_none() {
+        return Ok(Ok(done.effect.stdout.text()));
+    }
+    let explained = explain::explain(done.effect.stderr.text().as_bytes(), &wish.requirements);
+    let reason = Reason::new(ReasonCode::Unresolvable, explained.sentence.clone());
+    Ok(Err((reason, Foreign::from(explained.uv))))
+}
+
+/// Ends a task by how its locking ended.
+pub(crate) fn conclude(cx: &Cx<'_>, raw: Resolve, unlocked: Unlocked) -> Ended {
+    let job = cx.context();
+    job.keep(cx, RawData::Resolve(raw));
+    match unlocked {
+        Unlocked::Impossible(reason) => {
+            job.because(cx, reason);
+            Ok(Outcome::failure("its requirements cannot be met"))
+        }
+        Unlocked::Problems(reasons) => {
+            for reason in reasons {
+                job.because(cx, reason);
+            }
+            Ok(Outcome::failure("what it needs cannot be had"))
+        }
+    }
+}
+
+/// Locks, publishes and ends the task, where nothing else is to be tried.
+pub(crate) fn lock_and_put(cx: &Cx<'_>, wish: &Wish, key: &pyti_graph::Key<Locked>) -> Ended {
+    match lock(cx, wish)? {
+        (Ok(locked), raw) => {
+            cx.context().keep(cx, RawData::Resolve(raw));
+            cx.put(key, locked)?;
+            Ok(Outcome::success())
+        }
+        (Err(unlocked), raw) => conclude(cx, raw, unlocked),
+    }
+}

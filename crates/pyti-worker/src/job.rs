@@ -1,0 +1,502 @@
+//! One job: a box, an agent in it, and the answers to its questions.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyti_box::protocol::{
+    BlobPart, CACHE, CancelJob, CommitEnvironment, ENVIRONMENTS, Happened, JobOrder, OpenView, ProvideFiles, PutBlob,
+    RunJob, STAGE, Stored, UV, View, ViewOrder,
+};
+use pyti_box::rpc::{CallError, Handler, Method as _, Notification as _, Peer, RpcError, answer};
+use pyti_index::Offered;
+use pyti_model::effect::{Limits, Loss};
+use pyti_model::event::{Envelope, Event};
+use pyti_model::outcome::{Blame, Reason, ReasonCode};
+use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan};
+use pyti_model::{Digest, Distribution, FileKind};
+use pyti_sandbox::{Bind, JobSpec, LaunchError};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
+
+use crate::built::BuiltHere;
+use crate::recording::Recorder;
+use crate::stop::Stop;
+use crate::tools;
+use crate::worker::{Inner, Worker};
+
+/// How deep builds of dependencies may need builds of dependencies.
+const DEPTH: u32 = 6;
+/// Largest blob that is kept, bytes.
+const BLOB_CAP: u64 = 1 << 30;
+/// How long a cancelled job may take to end in order.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// The job could not be run at all, or its agent was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// No box could be opened.
+    #[error("no box can be opened on this machine")]
+    Box(#[from] LaunchError),
+    /// A file or folder of ours cannot be used.
+    #[error("cannot prepare the job: {0}")]
+    Prepare(String),
+    /// The agent was lost.
+    #[error("the agent was lost: {0}")]
+    Agent(String),
+}
+
+/// What shall be done beside the plan.
+#[derive(Default, Clone)]
+pub(crate) struct Until {
+    pub(crate) task: Option<String>,
+}
+
+impl Worker {
+    /// Runs a plan and records it, up to the end of all tasks or of the given one.
+    pub async fn run(
+        &self,
+        plan: Plan,
+        until: Option<String>,
+        recorder: Arc<Recorder>,
+        stop: &Stop,
+    ) -> Result<(), JobError> {
+        self.run_at(plan, Until { task: until }, recorder, stop, 0).await
+    }
+
+    async fn run_at(
+        &self,
+        plan: Plan,
+        until: Until,
+        recorder: Arc<Recorder>,
+        stop: &Stop,
+        depth: u32,
+    ) -> Result<(), JobError> {
+        let prepare = |e: std::io::Error| JobError::Prepare(e.to_string());
+        let stage = tempfile::Builder::new().prefix("job-").tempdir_in(&self.inner.stage).map_err(prepare)?;
+        let spec = self.spec(&plan, stage.path());
+        let order = self.order(&plan, until, &recorder)?;
+        let job = tokio::task::spawn_blocking(move || pyti_sandbox::launch(&spec, pyti_agent::VERB))
+            .await
+            .map_err(|e| JobError::Agent(e.to_string()))??;
+        let job = Arc::new(Mutex::new(job));
+        let lens = self.serve_lens(&job)?;
+        let (reader, writer) = {
+            let job = job.lock().unwrap_or_else(PoisonError::into_inner);
+            (job.channel().map_err(prepare)?, job.channel().map_err(prepare)?)
+        };
+        let desk = Arc::new(Desk {
+            worker: self.clone(),
+            interpreter: plan.interpreter.clone(),
+            pre: plan.pre,
+            exclude_newer: plan.exclude_newer.clone(),
+            stage: stage.path().to_owned(),
+            recorder: Arc::clone(&recorder),
+            heard: AtomicU64::new(0),
+            handle: Handle::current(),
+            blobs: Mutex::new(None),
+            views: Mutex::new(HashMap::new()),
+            lost: Mutex::new(None),
+            closed: AtomicBool::new(false),
+            depth,
+        });
+        let peer = Peer::start(reader, writer, desk.clone()).map_err(prepare)?;
+        let asking = Arc::clone(&peer);
+        let mut running = tokio::task::spawn_blocking(move || asking.call::<RunJob>(&order));
+        let done = tokio::select! {
+            done = &mut running => done,
+            () = stop.stopped() => {
+                let _ = peer.notify::<CancelJob>(&());
+                match tokio::time::timeout(GRACE, &mut running).await {
+                    Ok(done) => done,
+                    Err(_) => {
+                        job.lock().unwrap_or_else(PoisonError::into_inner).kill();
+                        running.await
+                    }
+                }
+            }
+        };
+        let said = tokio::task::spawn_blocking(move || {
+            let mut job = job.lock().unwrap_or_else(PoisonError::into_inner);
+            job.kill();
+            job.complaint()
+        })
+        .await
+        .unwrap_or_default();
+        lens.abort();
+        let why = match done {
+            Ok(Ok(done)) => {
+                let missing = done.events.saturating_sub(desk.heard.load(Ordering::Acquire));
+                if missing > 0 {
+                    let why = format!("{missing} events are missing");
+                    recorder.record(Event::Lost { task: None, what: Loss::Channel { why } });
+                }
+                return Ok(());
+            }
+            Ok(Err(CallError::Answered(error))) => error.to_string(),
+            Ok(Err(error)) => crate::provide::chain(&error),
+            Err(error) => error.to_string(),
+        };
+        if stop.is_stopped() {
+            return Ok(());
+        }
+        let lost = desk.lost.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let why = [Some(why), lost, said].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        recorder.record(Event::Lost { task: None, what: Loss::Channel { why: why.clone() } });
+        Err(JobError::Agent(why))
+    }
+
+    fn spec(&self, plan: &Plan, stage: &Path) -> JobSpec {
+        let inner: &Inner = &self.inner;
+        let bind = |source: &Path, target: &str, writable| Bind {
+            source: source.to_owned(),
+            target: PathBuf::from(target),
+            writable,
+        };
+        let mut binds: Vec<_> = pyti_resolve::interpreters::prefixes(&plan.interpreter)
+            .into_iter()
+            .map(|prefix| Bind { source: prefix.clone(), target: prefix, writable: false })
+            .collect();
+        binds.push(bind(&inner.files, CACHE, false));
+        binds.push(bind(&inner.environments_folder, ENVIRONMENTS, false));
+        binds.push(bind(stage, STAGE, true));
+        binds.push(bind(&inner.uv.path, UV, false));
+        let layers = (plan.limits.disk_bytes * 2).min(memory_available() / 2).max(256 << 20);
+        JobSpec {
+            binds,
+            program: inner.settings.program.clone(),
+            layers_bytes: layers,
+            layers_inodes: plan.limits.disk_inodes * 2,
+            // the layers live in memory too
+            memory_bytes: plan.limits.memory_bytes.saturating_add(layers),
+            store: None,
+        }
+    }
+
+    fn order(&self, plan: &Plan, until: Until, recorder: &Recorder) -> Result<JobOrder, JobError> {
+        let place = |distribution: &pyti_model::Distribution| {
+            self.inner
+                .store
+                .get(&distribution.sha256)
+                .map(|path| self.in_box(&path))
+                .ok_or_else(|| JobError::Prepare(format!("{} is not in the cache", distribution.filename)))
+        };
+        let pip_wheel = match plan.installer {
+            Installer::Uv => None,
+            Installer::Pip => {
+                let wheel = tools::bundled_pip(&plan.interpreter)
+                    .ok_or_else(|| JobError::Prepare("the interpreter carries no pip (ensurepip)".to_owned()))?;
+                let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let (_, path) =
+                    self.inner.store.insert_file(&wheel, &name).map_err(|e| JobError::Prepare(e.to_string()))?;
+                Some(self.in_box(&path))
+            }
+        };
+        Ok(JobOrder {
+            target: place(&plan.target)?,
+            companion: plan.companion.as_ref().map(place).transpose()?,
+            published: plan.published.as_ref().map(place).transpose()?,
+            plan: plan.clone(),
+            uv_version: self.inner.uv.version.clone(),
+            pip_wheel,
+            until: until.task,
+            shell: false,
+            at_once: self.inner.settings.at_once,
+            first_event: 0,
+            began_us: recorder.now_us(),
+        })
+    }
+
+    /// Serves the lens on the listener that lies in the job's network namespace.
+    fn serve_lens(&self, job: &Mutex<pyti_sandbox::Job>) -> Result<tokio::task::JoinHandle<()>, JobError> {
+        let listener = job
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_lens()
+            .ok_or_else(|| JobError::Agent("it passed no listener".to_owned()))?;
+        let prepare = |e: std::io::Error| JobError::Prepare(e.to_string());
+        listener.set_nonblocking(true).map_err(prepare)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(prepare)?;
+        let lens = Arc::clone(&self.inner.lens);
+        Ok(tokio::spawn(async move {
+            // an error here shows in uv's own words
+            let _ = lens.serve(listener).await;
+        }))
+    }
+
+    /// Builds the wheel of a dependency that has only an sdist, once. True when it was built now.
+    pub(crate) async fn build_dependency(
+        &self,
+        file: &pyti_index::ProjectFile,
+        interpreter: &Interpreter,
+        depth: u32,
+    ) -> Result<(BuiltHere, bool), Reason> {
+        let failed = |code, detail: String| {
+            Reason::new(code, format!("{}: {detail}", file.filename)).blaming(Blame::Dependency)
+        };
+        if depth >= DEPTH {
+            return Err(failed(ReasonCode::Unresolvable, "builds need builds too deeply".to_owned()));
+        }
+        let (sha256, path) = self
+            .inner
+            .index
+            .fetch(file, &|_, _| ())
+            .await
+            .map_err(|e| failed(ReasonCode::Download, crate::provide::chain(&e)).blaming(Blame::Environment))?;
+        // deeper builds happen while an outer one waits, so only the outermost takes turns
+        let _turn = if depth == 0 { Some(self.inner.building.lock().await) } else { None };
+        if let Some(built) = self.inner.built.get(&sha256, interpreter)
+            && self.inner.store.get(&built.sha256).is_some()
+        {
+            return Ok((built, false));
+        }
+        let plan = dependency_plan(file, sha256.clone(), &path, interpreter);
+        let listener = Arc::new(Collector::default());
+        let recorder = Arc::new(Recorder::nowhere(listener.clone()));
+        let (stop, until) = (Stop::new(), Until { task: Some("metadata".to_owned()) });
+        let run = Box::pin(self.run_at(plan, until, recorder, &stop, depth + 1));
+        run.await.map_err(|e| failed(ReasonCode::WorkerLost, e.to_string()).blaming(Blame::Us))?;
+        let events = std::mem::take(&mut *listener.0.lock().unwrap_or_else(PoisonError::into_inner));
+        match BuiltHere::from_events(&events) {
+            Some(built) => {
+                let _ = self.inner.built.put(&sha256, interpreter, &built);
+                Ok((built, true))
+            }
+            None => {
+                let job = pyti_judge::fold(events);
+                let why = pyti_judge::judge(&job).outcome.reasons;
+                let why = why.first().map_or_else(
+                    || "it could not be built".to_owned(),
+                    |reason| format!("{} ({})", reason.code.meaning(), reason.detail.visible()),
+                );
+                Err(failed(ReasonCode::Build, why))
+            }
+        }
+    }
+}
+
+/// The job that builds a dependency: nothing of it is tested.
+fn dependency_plan(
+    file: &pyti_index::ProjectFile,
+    sha256: Digest,
+    path: &Path,
+    interpreter: &Interpreter,
+) -> Plan {
+    Plan {
+        version: PLAN_VERSION,
+        target: Distribution {
+            project: file.project.clone(),
+            version: file.version.to_string(),
+            filename: file.filename.clone(),
+            kind: FileKind::Sdist,
+            sha256,
+            size: std::fs::metadata(path).map(|m| m.len()).unwrap_or_default(),
+            yanked: None,
+            uploaded: None,
+            index: None,
+        },
+        companion: None,
+        published: None,
+        extras: Vec::new(),
+        interpreter: interpreter.clone(),
+        isolation: Isolation::Sandbox,
+        installer: Installer::Uv,
+        skip: Vec::new(),
+        run_tests: false,
+        env: std::collections::BTreeMap::new(),
+        limits: Limits::default(),
+        pre: false,
+        exclude_newer: None,
+        hash_seed: 0,
+        locks: std::collections::BTreeMap::new(),
+    }
+}
+
+#[derive(Default)]
+struct Collector(Mutex<Vec<Envelope>>);
+
+impl crate::recording::Listener for Collector {
+    fn heard(&self, envelope: &Envelope) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(envelope.clone());
+    }
+}
+
+/// Answers the agent's questions and takes its events. The agent is not trusted: what it asks is parsed into types.
+struct Desk {
+    worker: Worker,
+    interpreter: Interpreter,
+    pre: bool,
+    exclude_newer: Option<String>,
+    stage: PathBuf,
+    recorder: Arc<Recorder>,
+    heard: AtomicU64,
+    handle: Handle,
+    blobs: Mutex<Option<Blob>>,
+    /// Views that were opened, by their path.
+    views: Mutex<HashMap<String, pyti_index::View>>,
+    lost: Mutex<Option<String>>,
+    closed: AtomicBool,
+    depth: u32,
+}
+
+struct Blob {
+    file: tempfile::NamedTempFile,
+    sha256: Digest,
+    size: u64,
+}
+
+impl Desk {
+    fn view(&self, order: ViewOrder) -> Result<View, RpcError> {
+        let offered = order
+            .offered
+            .into_iter()
+            .map(|o| Offered {
+                name: o.name,
+                version: o.version,
+                filename: o.filename,
+                metadata: o.metadata.as_bytes().to_vec(),
+                sha256: Some(o.sha256),
+            })
+            .collect();
+        let builder = Builder { worker: self.worker.clone(), interpreter: self.interpreter.clone(), depth: self.depth };
+        let view = pyti_index::View {
+            interpreter: self.interpreter.clone(),
+            offered,
+            pre: self.pre,
+            exclude_newer: self.exclude_newer.clone(),
+            build_budget: 5,
+            builder: Some(Arc::new(builder)),
+        };
+        let path = self.worker.inner.lens.open_view(view.clone());
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), view);
+        Ok(View { path })
+    }
+
+    fn put(&self, part: &BlobPart) -> Result<Stored, RpcError> {
+        let inner = &self.worker.inner;
+        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if part.offset == 0 {
+            let file = tempfile::NamedTempFile::new_in(&inner.files).map_err(RpcError::failed)?;
+            *blobs = Some(Blob { file, sha256: part.sha256.clone(), size: 0 });
+        }
+        let blob = blobs.as_mut().filter(|b| b.sha256 == part.sha256 && b.size == part.offset);
+        let Some(blob) = blob else { return Err(RpcError::bad_params("parts of a blob come in order")) };
+        blob.size += part.bytes.len() as u64;
+        if blob.size > BLOB_CAP {
+            return Err(RpcError::failed("the blob is too big"));
+        }
+        blob.file.write_all(part.bytes.as_bytes()).map_err(RpcError::failed)?;
+        if !part.last {
+            return Ok(Stored { path: None });
+        }
+        let name = part.name.as_str().filter(|name| is_plain(name)).ok_or_else(|| RpcError::bad_params("the name"))?;
+        let Some(mut blob) = blobs.take() else { return Err(RpcError::bad_params("no blob")) };
+        let digest = hash(blob.file.as_file_mut()).map_err(RpcError::failed)?;
+        if digest != blob.sha256.as_str() {
+            return Err(RpcError::bad_params("the blob's digest is another one"));
+        }
+        let (_, path) = inner.store.insert_file(blob.file.path(), name).map_err(RpcError::failed)?;
+        Ok(Stored { path: Some(self.worker.in_box(&path)) })
+    }
+}
+
+impl Handler for Desk {
+    fn request(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+        match method {
+            OpenView::NAME => answer::<OpenView>(params, |order| self.view(order)),
+            ProvideFiles::NAME => answer::<ProvideFiles>(params, |order| {
+                let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+                let view = order.view.as_ref().and_then(|path| views.get(path)).cloned();
+                drop(views);
+                let view = view.unwrap_or_else(|| pyti_index::View::new(self.interpreter.clone()));
+                Ok(self.handle.block_on(self.worker.provide(order, &view, self.depth)))
+            }),
+            CommitEnvironment::NAME => answer::<CommitEnvironment>(params, |key| {
+                self.worker.inner.environments.commit(&self.stage, &key.key).map_err(RpcError::failed)
+            }),
+            PutBlob::NAME => answer::<PutBlob>(params, |part| self.put(&part)),
+            other => Err(RpcError::no_such_method(other)),
+        }
+    }
+
+    fn notification(&self, method: &str, params: Value) {
+        if method != Happened::NAME {
+            return;
+        }
+        match serde_json::from_value::<Envelope>(params) {
+            Ok(envelope) => {
+                self.heard.fetch_add(1, Ordering::AcqRel);
+                self.recorder.record_at(envelope.at_us, envelope.event);
+            }
+            Err(error) => {
+                let why = format!("an event cannot be read: {error}");
+                self.recorder.record(Event::Lost { task: None, what: Loss::Channel { why } });
+            }
+        }
+    }
+
+    fn closed(&self, why: Option<&str>) {
+        self.closed.store(true, Ordering::Release);
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = why.map(str::to_owned);
+    }
+}
+
+/// Builds metadata that cannot be read, for the lens.
+struct Builder {
+    worker: Worker,
+    interpreter: Interpreter,
+    depth: u32,
+}
+
+impl pyti_index::MetadataBuilder for Builder {
+    fn build<'a>(
+        &'a self,
+        sdist: &'a pyti_index::ProjectFile,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.worker.build_dependency(sdist, &self.interpreter, self.depth).await {
+                Ok((built, _)) => Ok(built.metadata.into_bytes()),
+                Err(reason) => Err(reason.detail.visible()),
+            }
+        })
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
+}
+
+fn hash(file: &mut File) -> std::io::Result<String> {
+    use std::fmt::Write as _;
+    file.seek(SeekFrom::Start(0))?;
+    let mut hasher = Sha256::new();
+    let mut part = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut part)? {
+            0 => break,
+            read => hasher.update(&part[..read]),
+        }
+    }
+    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+/// Bytes of memory that the machine could give now.
+fn memory_available() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .map_or(2 << 30, |kib| kib * 1024)
+}

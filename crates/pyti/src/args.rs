@@ -1,0 +1,272 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    every job passes, loads or installs
+  1    some job fails, crashes or is killed
+  2    wrong use
+  3    a verdict is suspicious, harmful or inconclusive
+  4    nothing could be tested (every job is skip, na or broken)
+  5    no box, or an error of PyTI itself
+  130  interrupted
+When several hold: 130, 5, 3, 1, 4, 0, in this order.";
+
+/// Finds out what a Python distribution really does.
+#[derive(Debug, Parser)]
+#[command(name = "pyti", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Args {
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub(crate) color: Colour,
+    /// Only ASCII characters
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build, install, import and test distributions in a sandbox without network
+    Run(Box<RunArgs>),
+    /// Show what a run came to
+    Report(ReportArgs),
+    /// Show the output of one task
+    Log(LogArgs),
+    /// Get a file of a run: a built wheel, the plan, the recording
+    Get(GetArgs),
+    /// List, remove or prune runs
+    Runs(RunsArgs),
+    /// Compare two runs
+    Diff(DiffArgs),
+    /// Try whether a box can be opened here, step by step
+    Doctor,
+    /// Show or prune the caches
+    Cache(CacheArgs),
+    /// Show the configuration and where each value comes from
+    Config(ConfigArgs),
+    /// Print the JSON Schema of recordings, plans and summaries
+    Schema,
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages into a folder
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+}
+
+/// One file kind only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Only {
+    /// The source distribution
+    Sdist,
+    /// The wheel
+    Wheel,
+}
+
+/// Who installs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InstallerName {
+    /// uv, offline
+    Uv,
+    /// pip, without an index
+    Pip,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// A name, name[extra], name==version, a wheel, an sdist, or a folder with a project
+    #[arg(required_unless_present_any = ["plan", "list"])]
+    pub(crate) targets: Vec<String>,
+    /// Read targets from a file, one a line
+    #[arg(short = 'f', long = "list", value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
+    /// Repeat a frozen plan (`pyti get RUN plan`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "list"])]
+    pub(crate) plan: Option<PathBuf>,
+    /// An interpreter: 3.13, 3.13t, pypy3.10 or a path; several give one run each
+    #[arg(short, long, value_name = "VERSION")]
+    pub(crate) python: Vec<String>,
+    /// Only this kind of file
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<Only>,
+    /// Leave out a task: build, start, import, test…
+    #[arg(long, value_name = "TASK")]
+    pub(crate) skip: Vec<String>,
+    /// A variable for the package's own commands
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// Allow pre-releases
+    #[arg(long)]
+    pub(crate) pre: bool,
+    /// Only what was uploaded before this moment (RFC 3339)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) exclude_newer: Option<String>,
+    /// Fetch nothing: use what is cached
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Seconds that a command may take
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u32>,
+    /// Memory that a command may take: 512M, 2G
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// Runs at once
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// Who installs the distribution
+    #[arg(long, value_enum, default_value_t = InstallerName::Uv)]
+    pub(crate) installer: InstallerName,
+    /// Base address of the index
+    #[arg(long, value_name = "URL")]
+    pub(crate) index_url: Option<String>,
+    /// Print one JSON object for each target and interpreter
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing but the result
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReportArgs {
+    /// The run: its name, the beginning of it, or `last`
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    /// One self-contained page
+    #[arg(long, group = "form")]
+    pub(crate) html: bool,
+    /// The JSON object of `pyti run --json`
+    #[arg(long, group = "form")]
+    pub(crate) json: bool,
+    /// JUnit XML
+    #[arg(long, group = "form")]
+    pub(crate) junit: bool,
+    /// Markdown
+    #[arg(long, group = "form")]
+    pub(crate) markdown: bool,
+    /// Write into a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LogArgs {
+    /// The run
+    pub(crate) run: String,
+    /// The task: `test`, or `sdist/build`; without it, the tasks are listed
+    pub(crate) task: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GetArgs {
+    /// The run
+    pub(crate) run: String,
+    /// What: `wheel` (the one that was built), `plan`, `recording`
+    #[arg(value_parser = ["wheel", "plan", "recording"])]
+    pub(crate) what: String,
+    /// The job, where there are several: `wheel` or `sdist`
+    #[arg(long)]
+    pub(crate) job: Option<String>,
+    /// Where to put it
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Remove runs
+    Rm {
+        /// Their names
+        #[arg(required = true)]
+        runs: Vec<String>,
+    },
+    /// Remove runs older than some days
+    Prune {
+        /// Days
+        #[arg(long, default_value_t = 30)]
+        days: u64,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DiffArgs {
+    /// The run before
+    pub(crate) before: String,
+    /// The run after
+    pub(crate) after: String,
+    /// JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CacheArgs {
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Say where the caches are and how big
+    Size,
+    /// Remove what was not used for some days
+    Prune {
+        /// Days; 0 removes everything
+        #[arg(long, default_value_t = 30)]
+        days: u64,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every value and where it comes from
+    Show,
+}
+
+/// The command line as data, for completions and man pages.
+pub(crate) fn command() -> clap::Command {
+    Args::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,19 @@
+//! `pyti diff`.
+
+use crate::args::DiffArgs;
+use crate::output::{Look, print};
+use crate::recorded::{all, load};
+
+/// Compares two runs.
+pub(crate) fn diff(args: &DiffArgs, look: &Look) -> anyhow::Result<u8> {
+    let runs = all()?;
+    let (before, after) = (load(&runs.find(&args.before)?)?, load(&runs.find(&args.after)?)?);
+    let comparison = pyti_judge::compare::compare(&before.jobs, &after.jobs);
+    let text = if args.json {
+        pyti_report::diff_json(&comparison)?
+    } else {
+        pyti_report::diff_terminal(&comparison, &look.report)
+    };
+    print(&text)?;
+    Ok(0)
+}

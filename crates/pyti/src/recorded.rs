@@ -1,0 +1,173 @@
+//! What is read from recordings: `pyti report`, `pyti log`, `pyti get`.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use pyti_model::event::{Envelope, Event};
+use pyti_worker::recording;
+use pyti_worker::runs::{Run, Runs};
+
+use crate::args::{GetArgs, LogArgs, ReportArgs};
+use crate::output::{Look, Usage, print};
+use crate::run::{Judged, env};
+
+/// A run with its jobs judged anew by today's rules.
+pub(crate) struct Loaded {
+    pub(crate) jobs: Vec<Judged>,
+    pub(crate) names: Vec<String>,
+    pub(crate) events: Vec<Vec<Envelope>>,
+}
+
+/// All runs.
+pub(crate) fn all() -> anyhow::Result<Runs> {
+    Ok(Runs::new(pyti_worker::folders::Folders::find(&env)?.runs()?))
+}
+
+/// Reads the recordings of a run and judges them.
+pub(crate) fn load(run: &Run) -> anyhow::Result<Loaded> {
+    let mut loaded = Loaded { jobs: Vec::new(), names: Vec::new(), events: Vec::new() };
+    for name in &run.file.recordings {
+        let plain = Path::new(name).file_name().is_some_and(|n| n == name.as_str());
+        if !plain {
+            bail!("run {} names a recording outside its folder", run.id);
+        }
+        let events = recording::read(&run.recording(name))?;
+        let job = pyti_judge::fold(events.iter().cloned());
+        let judgement = pyti_judge::judge(&job);
+        loaded.jobs.push((job, judgement));
+        loaded.names.push(name.trim_end_matches(".jsonl.zst").to_owned());
+        loaded.events.push(events);
+    }
+    Ok(loaded)
+}
+
+impl Loaded {
+    /// What the reports show.
+    pub(crate) fn view<'a>(&'a self, run: &'a Run) -> pyti_report::Run<'a> {
+        pyti_report::Run {
+            id: &run.id,
+            name: &run.file.name,
+            version: run.file.release.as_deref(),
+            interpreter: &run.file.interpreter,
+            python: &run.file.python,
+            isolation: &run.file.isolation,
+            jobs: self
+                .jobs
+                .iter()
+                .map(|(record, judgement)| pyti_report::Job { record, judgement })
+                .collect(),
+        }
+    }
+}
+
+/// `pyti report`.
+pub(crate) fn report(args: &ReportArgs, look: &Look) -> anyhow::Result<u8> {
+    let run = all()?.find(&args.run)?;
+    let loaded = load(&run)?;
+    let view = loaded.view(&run);
+    let text = if args.html {
+        pyti_report::html(&view)
+    } else if args.json {
+        serde_json::to_string(&pyti_report::summary(&view, Some(&run.folder.display().to_string())))?
+    } else if args.junit {
+        pyti_report::junit(&view)?
+    } else if args.markdown {
+        pyti_report::markdown(&view)
+    } else {
+        pyti_report::terminal(&view, &look.report)
+    };
+    match &args.output {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?,
+        None => print(&text)?,
+    }
+    Ok(0)
+}
+
+/// `pyti log`.
+pub(crate) fn log(args: &LogArgs) -> anyhow::Result<u8> {
+    let run = all()?.find(&args.run)?;
+    let loaded = load(&run)?;
+    let wanted = args.task.as_deref().map(|task| task.split_once('/').map_or((None, task), |(j, t)| (Some(j), t)));
+    let mut text = String::new();
+    for (name, (job, _)) in loaded.names.iter().zip(&loaded.jobs) {
+        for task in &job.tasks {
+            match wanted {
+                None => text.push_str(&format!("{name}/{}\n", task.name)),
+                Some((in_job, wanted)) if wanted == task.name && in_job.is_none_or(|j| j == name) => {
+                    for effect in &task.effects {
+                        let argv: Vec<_> = effect.effect.argv.iter().map(pyti_model::Foreign::visible).collect();
+                        text.push_str(&format!("$ {}\n", argv.join(" ")));
+                        text.push_str(&pyti_model::Foreign::from(effect.effect.stdout.text()).visible_lines());
+                        text.push_str(&pyti_model::Foreign::from(effect.effect.stderr.text()).visible_lines());
+                        text.push('\n');
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    if text.is_empty() {
+        let task = args.task.as_deref().unwrap_or("");
+        return Err(Usage(format!("run {} has no output of a task {task}; `pyti log {}` lists them", run.id, run.id)).into());
+    }
+    print(&text)?;
+    Ok(0)
+}
+
+/// `pyti get`.
+pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
+    let run = all()?.find(&args.run)?;
+    let loaded = load(&run)?;
+    let jobs = || {
+        loaded.names.iter().zip(&loaded.events).filter(|(name, _)| args.job.as_ref().is_none_or(|job| job == *name))
+    };
+    match args.what.as_str() {
+        "plan" => {
+            let (_, events) = jobs().next().ok_or_else(|| Usage("there is no such job".to_owned()))?;
+            let plan = frozen(events).ok_or_else(|| Usage("nothing was planned in this run".to_owned()))?;
+            let text = pyti_resolve::planfile::render(&plan)?;
+            match &args.output {
+                Some(path) => std::fs::write(path, text)?,
+                None => print(&text)?,
+            }
+        }
+        "recording" => {
+            let (name, _) = jobs().next().ok_or_else(|| Usage("there is no such job".to_owned()))?;
+            let from = run.recording(&format!("{name}.jsonl.zst"));
+            let to = args.output.clone().unwrap_or_else(|| format!("{}-{name}.jsonl.zst", run.id).into());
+            std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+            print(&to.display().to_string())?;
+        }
+        _ => {
+            let blob = jobs().flat_map(|(_, events)| events).find_map(|envelope| match &envelope.event {
+                Event::Blob { name, sha256, .. } => Some((name.clone(), sha256.clone())),
+                _ => None,
+            });
+            let (name, sha256) = blob.ok_or_else(|| Usage(format!("no wheel was built in run {}", run.id)))?;
+            let files = pyti_worker::folders::Folders::find(&env)?.files()?;
+            let store = pyti_index::FileStore::open(&files)?;
+            let from = store.get(&sha256).context("the wheel is not in the cache any more")?;
+            let to = args.output.clone().unwrap_or_else(|| name.visible().into());
+            std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+            print(&to.display().to_string())?;
+        }
+    }
+    Ok(0)
+}
+
+/// The plan of a recording with the locks that were found while it ran: nothing is resolved again from it.
+fn frozen(events: &[Envelope]) -> Option<pyti_model::plan::Plan> {
+    let mut plan = None;
+    for envelope in events {
+        match &envelope.event {
+            Event::Began { plan: began, .. } => plan = Some((**began).clone()),
+            Event::Locked { purpose, lock } => {
+                if let Some(plan) = plan.as_mut() {
+                    plan.locks.insert(*purpose, (**lock).clone());
+                }
+            }
+            _ => {}
+        }
+    }
+    plan
+}
