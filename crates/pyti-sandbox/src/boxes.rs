@@ -1,7 +1,7 @@
 //! Running commands: from a [`Command`] to what it did.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -12,8 +12,9 @@ use std::sync::atomic::AtomicBool;
 
 use pyti_model::effect::{Change, Effect, Loss};
 
+use crate::cgroup;
 use crate::diff;
-use crate::enter::{c_path, c_text};
+use crate::enter::c_path;
 use crate::init::{self, Child};
 use crate::layer::{self, Layer, Manifest, Slot, StoreKind};
 use crate::root::{DEVICES, HOST_FOLDERS, SKELETON};
@@ -23,6 +24,7 @@ use crate::step::{OPTIONAL, Step, landlock_step, landlock_version};
 use crate::stream::{Ends, Pipes};
 use crate::supervise;
 use crate::sys;
+use crate::texts::{Texts, pointers};
 
 /// What a command did.
 pub struct Done {
@@ -88,6 +90,12 @@ impl Boxes {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         facts.insert("kernel".to_owned(), release.trim().to_owned());
         facts.insert("layers".to_owned(), self.inner.store.word().to_owned());
+        let meter = if Path::new(cgroup::SHOWN_AT).is_dir() {
+            "sampled, and a control group around the job"
+        } else {
+            "sampled"
+        };
+        facts.insert("meter".to_owned(), meter.to_owned());
         facts.insert("landlock".to_owned(), landlock_version().to_string());
         facts
     }
@@ -550,55 +558,6 @@ fn command_steps(command: &Command, ends: &Ends) -> Result<Vec<(Step, String)>, 
     step(&mut steps, Step::Chdir(cwd), "going to the working folder");
     step(&mut steps, Step::ResetSignals, "resetting signals");
     Ok(steps)
-}
-
-/// Texts that the pointers of the child point at.
-struct Texts {
-    argv: Vec<CString>,
-    env: Vec<CString>,
-    programs: Vec<CString>,
-}
-
-impl Texts {
-    fn new(command: &Command) -> Option<Self> {
-        let argv: Vec<CString> = command
-            .argv
-            .iter()
-            .map(|a| c_text(a))
-            .collect::<Result<_, _>>()
-            .ok()?;
-        let program = command.argv.first()?;
-        let mut env = Vec::new();
-        for (name, value) in &command.env {
-            let mut text = name.as_bytes().to_vec();
-            text.push(b'=');
-            text.extend_from_slice(value.as_bytes());
-            env.push(CString::new(text).ok()?);
-        }
-        let programs = if program.as_bytes().contains(&b'/') {
-            vec![c_text(program).ok()?]
-        } else {
-            let path = command
-                .env
-                .iter()
-                .find(|(name, _)| name == "PATH")
-                .map(|(_, value)| value.as_os_str());
-            let path = path.unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
-            std::env::split_paths(path)
-                .map(|folder| c_path(&folder.join(program)))
-                .collect::<Result<_, _>>()
-                .ok()?
-        };
-        Some(Self { argv, env, programs })
-    }
-}
-
-fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
-    texts
-        .iter()
-        .map(|text| text.as_ptr())
-        .chain(std::iter::once(std::ptr::null()))
-        .collect()
 }
 
 fn kernel_at_least(major: u32, minor: u32) -> bool {

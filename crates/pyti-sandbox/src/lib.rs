@@ -36,6 +36,7 @@ mod stream;
 mod supervise;
 mod sys;
 mod syscalls;
+mod texts;
 
 pub use boxes::{BoxError, Boxes, Done};
 pub use doctor::{Finding, StepOutcome, doctor};

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pyti_model::foreign::Foreign;
+
 /// One look at all processes of a box.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
@@ -89,4 +91,34 @@ fn memory_and_threads(folder: &Path) -> Option<(u64, u32)> {
         }
     }
     Some((kib * 1024, threads))
+}
+
+/// A process that outlives the command.
+pub(crate) struct Alive {
+    /// Its number as we see it.
+    pub(crate) pid: i32,
+    /// Its number inside the box.
+    pub(crate) number: i32,
+    /// Its command line, cut.
+    pub(crate) argv: Vec<Foreign>,
+}
+
+impl Alive {
+    /// Reads what `/proc` says now.
+    pub(crate) fn look(pid: i32) -> Self {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let number = numbers
+            .and_then(|n| n.split_whitespace().last()?.parse().ok())
+            .unwrap_or(pid);
+        let argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let argv = argv.split(|b| *b == 0).filter(|part| !part.is_empty()).take(32);
+        Self {
+            pid,
+            number,
+            argv: argv
+                .map(|part| Foreign::new(&part[..part.len().min(1024)]))
+                .collect(),
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::boxes::BoxError;
 use crate::cgroup;
 use crate::init::{self, Child, Record};
 use crate::layer::Slot;
-use crate::meter::{Meter, Sample};
+use crate::meter::{Alive, Meter, Sample};
 use crate::network::BoxNetwork;
 use crate::notify::Denials;
 use crate::spec::{Command, Network};
@@ -571,34 +571,6 @@ impl Drop for Watch<'_> {
                 libc::kill(self.outer, libc::SIGKILL);
                 libc::waitpid(self.outer, std::ptr::null_mut(), 0);
             }
-        }
-    }
-}
-
-/// A process that outlives the command.
-struct Alive {
-    /// Its number as we see it.
-    pid: i32,
-    /// Its number inside the box.
-    number: i32,
-    argv: Vec<Foreign>,
-}
-
-impl Alive {
-    fn look(pid: i32) -> Self {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-        let number = numbers
-            .and_then(|n| n.split_whitespace().last()?.parse().ok())
-            .unwrap_or(pid);
-        let argv = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let argv = argv.split(|b| *b == 0).filter(|part| !part.is_empty()).take(32);
-        Self {
-            pid,
-            number,
-            argv: argv
-                .map(|part| Foreign::new(&part[..part.len().min(1024)]))
-                .collect(),
         }
     }
 }
