@@ -1,0 +1,143 @@
+//! How the tree is arranged so that the tests meet the installed distribution, not the sources.
+//!
+//! No flag of a runner suffices: a root conftest, `tests/__init__.py` or `pythonpath` bring the tree back. So what is
+//! importable and installed is taken away from the tree. Tests that lie in it are run from the installed package, and
+//! are put there when the wheel leaves them out.
+
+use std::collections::BTreeSet;
+
+use pyti_model::raw::{Inspection, Recipe, Runner};
+
+/// The arrangement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Paths of the tree that are taken away.
+    pub hide: Vec<String>,
+    /// Paths of the tree, and where they are copied to, relative to site-packages.
+    pub graft: Vec<(String, String)>,
+    /// The working directory, relative to the tree; empty for its root.
+    pub cwd: String,
+    /// The runner's arguments, for this arrangement.
+    pub arguments: Vec<String>,
+}
+
+/// Arranges the tree `files` for a recipe. `installed_modules` are the dotted modules of the installed distribution.
+pub fn layout(
+    inspection: &Inspection,
+    recipe: &Recipe,
+    files: &[String],
+    installed_modules: &[String],
+) -> Layout {
+    let tops: BTreeSet<&str> = installed_modules
+        .iter()
+        .map(|m| m.split('.').next().unwrap_or(m))
+        .collect();
+    let installed: BTreeSet<&str> = installed_modules.iter().map(String::as_str).collect();
+    let mut layout = Layout::default();
+    let mut pyargs = false;
+    let hidden: Vec<(&str, &str)> = inspection
+        .importable
+        .iter()
+        .filter(|(name, _)| tops.contains(name.as_str()))
+        .map(|(name, path)| (name.as_str(), path.as_str()))
+        .collect();
+    for argument in &recipe.arguments {
+        let path = argument.trim_start_matches("./").trim_end_matches('/');
+        let inside = hidden.iter().find_map(|(name, root)| {
+            if path == *root {
+                return Some((*name).to_owned());
+            }
+            let rest = path.strip_prefix(root)?.strip_prefix('/')?;
+            Some(format!("{name}/{rest}"))
+        });
+        let Some(place) = inside.filter(|_| recipe.runner != Runner::Doctest) else {
+            layout.arguments.push(argument.clone());
+            continue;
+        };
+        let dotted = place.trim_end_matches(".py").replace('/', ".");
+        let package = format!("{dotted}.");
+        let there = installed.contains(dotted.as_str()) || installed.iter().any(|m| m.starts_with(&package));
+        if !there
+            && files
+                .iter()
+                .any(|file| file == path || file.starts_with(&format!("{path}/")))
+        {
+            layout.graft.push((path.to_owned(), place));
+        }
+        pyargs |= recipe.runner == Runner::Pytest;
+        layout.arguments.push(dotted);
+    }
+    if pyargs {
+        layout.arguments.insert(0, "--pyargs".to_owned());
+    }
+    layout.hide = hidden.into_iter().map(|(_, path)| path.to_owned()).collect();
+    layout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(runner: Runner, arguments: &[&str]) -> Recipe {
+        Recipe {
+            runner,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            requirements: Vec::new(),
+            extras: Vec::new(),
+            why: Vec::new(),
+        }
+    }
+
+    fn of(importable: (&str, &str), arguments: &[&str], files: &[&str], installed: &[&str]) -> Layout {
+        let inspection = Inspection {
+            importable: [(importable.0.to_owned(), importable.1.to_owned())].into(),
+            ..Inspection::default()
+        };
+        let own = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        layout(
+            &inspection,
+            &recipe(Runner::Pytest, arguments),
+            &own(files),
+            &own(installed),
+        )
+    }
+
+    #[test]
+    fn what_is_installed_is_hidden_and_what_is_not_stays() {
+        let layout = of(
+            ("six", "six.py"),
+            &["test_six.py"],
+            &["six.py", "test_six.py"],
+            &["six"],
+        );
+        assert_eq!(
+            (layout.hide, layout.arguments),
+            (vec!["six.py".to_owned()], vec!["test_six.py".to_owned()])
+        );
+        let layout = of(
+            ("app", "app.py"),
+            &["tests"],
+            &["app.py", "tests/test_a.py"],
+            &["x"],
+        );
+        assert!(layout.hide.is_empty());
+    }
+
+    #[test]
+    fn tests_in_the_package_are_run_where_it_is_installed() {
+        let files = ["src/h11/tests/test_a.py"];
+        let layout = of(
+            ("h11", "src/h11"),
+            &["src/h11/tests"],
+            &files,
+            &["h11", "h11.tests", "h11.tests.test_a"],
+        );
+        assert_eq!(layout.arguments, ["--pyargs", "h11.tests"]);
+        assert!(layout.graft.is_empty());
+        let layout = of(("h11", "src/h11"), &["src/h11/tests"], &files, &["h11"]);
+        assert_eq!(
+            layout.graft,
+            [("src/h11/tests".to_owned(), "h11/tests".to_owned())]
+        );
+    }
+}
