@@ -405,9 +405,6 @@ impl Boxes {
             Step::Prctl(libc::PR_SET_NO_NEW_PRIVS, 1),
             "forbidding new privileges",
         );
-        if let Some(landlock) = landlock_step() {
-            step(&mut steps, landlock, "Landlock");
-        }
         Ok(steps)
     }
 }
@@ -557,6 +554,11 @@ fn command_steps(command: &Command, ends: &Ends) -> Result<Vec<(Step, String)>, 
     let cwd = c_path(&command.cwd).map_err(|_| command.cwd.clone())?;
     step(&mut steps, Step::Chdir(cwd), "going to the working folder");
     step(&mut steps, Step::ResetSignals, "resetting signals");
+    // here and not in the first process: who is inside such walls can open or trace nobody outside them, so the
+    // first process, and what it tells the agent, stays ours
+    if let Some(landlock) = landlock_step() {
+        step(&mut steps, landlock, "Landlock");
+    }
     Ok(steps)
 }
 

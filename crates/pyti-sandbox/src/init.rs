@@ -122,6 +122,8 @@ pub(crate) fn run(child: &Child) -> ! {
 
 /// PID 1 of the box: makes the root, starts the command, reaps everybody. Never returns.
 unsafe fn first_process(child: &Child) -> ! {
+    // so that the agent knows this process before it hears from it
+    wait_for_go(child.go);
     if let Err(error) = walk(&child.init) {
         fail(child.status, STAGE_INIT, error);
     }
@@ -140,6 +142,8 @@ unsafe fn first_process(child: &Child) -> ! {
                 tell(child.status, NO_LISTENER, 0, error);
             }
         }
+        // the command has this process's uid: without this it could write into its memory, and talk to the agent
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
         let command = libc::fork();
         if command == -1 {
             fail(child.status, STAGE_INIT, (999, errno()));

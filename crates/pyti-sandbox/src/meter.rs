@@ -35,7 +35,8 @@ impl Meter {
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .filter(|pid| {
                 let namespace = fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-                namespace.is_some() && namespace == self.namespace
+                // the first process shows its namespace to nobody
+                *pid == self.init || namespace.is_some() && namespace == self.namespace
             })
             .collect()
     }

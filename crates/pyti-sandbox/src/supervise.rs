@@ -65,6 +65,7 @@ pub(crate) fn run(
         began,
         slot,
         init: 0,
+        started: false,
         meter: None,
         network: None,
         denials: None,
@@ -101,6 +102,8 @@ struct Watch<'a> {
     began: Instant,
     slot: &'a Slot,
     init: i32,
+    /// Whether the filter is in place: the command starts next.
+    started: bool,
     meter: Option<Meter>,
     network: Option<BoxNetwork>,
     denials: Option<Denials>,
@@ -204,6 +207,20 @@ impl Watch<'_> {
     }
 
     fn take(&mut self, record: Record) -> Result<(), BoxError> {
+        // each record has its time: one that comes late was not written by our own code
+        let in_time = match record.kind {
+            init::NETWORK_READY => self.init == 0 && self.network.is_none(),
+            init::INIT_PID => self.init == 0,
+            init::LISTENER | init::NO_LISTENER => self.init != 0 && !self.started,
+            _ => self.ended.is_none(),
+        };
+        if !in_time {
+            self.losses.push(Loss::Channel {
+                why: format!("record {} came out of turn", record.kind),
+            });
+            self.kill();
+            return Ok(());
+        }
         match record.kind {
             init::NETWORK_READY => {
                 match BoxNetwork::join(self.outer, self.command.network == Network::Silent) {
@@ -215,9 +232,10 @@ impl Watch<'_> {
             init::INIT_PID => {
                 self.init = record.first;
                 self.meter = Some(Meter::of(record.first));
-                Ok(())
+                self.go_on()
             }
             init::LISTENER => {
+                self.started = true;
                 let listener = self.take_listener(record.first);
                 match listener {
                     Ok(listener) => self.denials = Some(Denials::new(listener)),
@@ -228,6 +246,7 @@ impl Watch<'_> {
                 self.go_on()
             }
             init::NO_LISTENER => {
+                self.started = true;
                 let why = io::Error::from_raw_os_error(record.second).to_string();
                 self.losses.push(Loss::Notifications { why });
                 Ok(())

@@ -121,6 +121,24 @@ fn a_refused_call_is_recorded_and_its_twin_is_not() {
 }
 
 #[test]
+fn the_boxs_first_process_is_closed_to_the_command_and_its_own_children_are_open() {
+    if !python() {
+        return;
+    }
+    let script = "import os, time\nchild = os.fork()\nif child == 0: time.sleep(5); os._exit(0)\n\
+        for pid in (1, child):\n for what in ('mem', 'fd/3'):\n  try: os.close(os.open(f'/proc/{pid}/{what}', os.O_WRONLY if what == 'mem' else os.O_PATH)); print('open')\n  \
+        except FileNotFoundError: print('open, not there')\n  except OSError as e: print(e.errno)\nos.kill(child, 9)";
+    for who in everybody() {
+        let answer = one(who, py(script));
+        assert_eq!(
+            stdout(&answer),
+            "13\n13\nopen\nopen, not there\n",
+            "{who:?}: {answer}"
+        );
+    }
+}
+
+#[test]
 fn odd_sockets_are_refused_and_ordinary_ones_are_not() {
     if !python() {
         return;
