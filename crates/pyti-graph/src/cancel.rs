@@ -145,7 +145,10 @@ mod tests {
         token.cancel(Cancel::Orderly);
         token.cancel(Cancel::AtOnce);
         drop(subscription);
-        assert_eq!(heard.iter().collect::<Vec<_>>(), [Cancel::Orderly, Cancel::AtOnce]);
+        assert_eq!(
+            heard.iter().collect::<Vec<_>>(),
+            [Cancel::Orderly, Cancel::AtOnce]
+        );
     }
 
     #[test]

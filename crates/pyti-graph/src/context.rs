@@ -53,7 +53,10 @@ impl<'a, C> Inputs<'a, C> {
     /// When the task does not wait for it, when it is not there, or when it
     /// is of another type.
     pub fn get<T: Send + Sync + 'static>(&self, key: &Key<T>) -> Result<Arc<T>, DataError> {
-        self.try_get(key)?.ok_or_else(|| DataError::Absent { task: self.task.name.clone(), key: key.name() })
+        self.try_get(key)?.ok_or_else(|| DataError::Absent {
+            task: self.task.name.clone(),
+            key: key.name(),
+        })
     }
 
     /// Data that the task waits for, or `None` when nobody published it.
@@ -67,9 +70,11 @@ impl<'a, C> Inputs<'a, C> {
             return Err(DataError::NotDeclared { task, key: name });
         }
         match self.data.get(key) {
-            None if self.data.contains(&name) => {
-                Err(DataError::WrongType { task, key: name, used: type_name::<T>() })
-            }
+            None if self.data.contains(&name) => Err(DataError::WrongType {
+                task,
+                key: name,
+                used: type_name::<T>(),
+            }),
             found => Ok(found),
         }
     }
@@ -77,7 +82,10 @@ impl<'a, C> Inputs<'a, C> {
 
 impl<C> fmt::Debug for Inputs<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inputs").field("task", &self.task.name).field("data", &self.data).finish_non_exhaustive()
+        f.debug_struct("Inputs")
+            .field("task", &self.task.name)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,11 +157,21 @@ impl<'a, C> TaskContext<'a, C> {
     /// published it already.
     pub fn put<T: Send + Sync + 'static>(&self, key: &Key<T>, value: T) -> Result<(), DataError> {
         let (task, key_name, wanted) = (self.task().clone(), key.name(), key.erased());
-        let Some(product) = self.inputs.task.products.iter().find(|product| product.key.name == key_name) else {
+        let Some(product) = self
+            .inputs
+            .task
+            .products
+            .iter()
+            .find(|product| product.key.name == key_name)
+        else {
             return Err(DataError::NotProduced { task, key: key_name });
         };
         if product.key.type_id != wanted.type_id {
-            return Err(DataError::WrongType { task, key: key_name, used: wanted.type_name });
+            return Err(DataError::WrongType {
+                task,
+                key: key_name,
+                used: wanted.type_name,
+            });
         }
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         if published.contains(&key_name) {

@@ -129,7 +129,9 @@ impl Store {
         let pairs = names
             .into_iter()
             .filter_map(|name| Some((name.clone(), Arc::clone(self.values.get(name)?))));
-        Self { values: pairs.collect() }
+        Self {
+            values: pairs.collect(),
+        }
     }
 
     /// Takes over the values of the other store that this task may publish.
@@ -165,7 +167,9 @@ pub enum DataError {
         key: KeyName,
     },
     /// It reads or publishes with another type than the graph declared.
-    #[error("`{task}` uses `{key}` as {used}, which is not the type the graph declared; use one key for both")]
+    #[error(
+        "`{task}` uses `{key}` as {used}, which is not the type the graph declared; use one key for both"
+    )]
     WrongType {
         /// The user.
         task: TaskName,

@@ -79,7 +79,11 @@ fn left_out_note(tasks: &[TaskName]) -> String {
 }
 
 fn in_brackets(path: &Path) -> String {
-    if path.steps.is_empty() { String::new() } else { format!(" ({path})") }
+    if path.steps.is_empty() {
+        String::new()
+    } else {
+        format!(" ({path})")
+    }
 }
 
 /// A way through the graph, each step from who waits to what it waits for.
@@ -131,8 +135,16 @@ impl fmt::Display for Step {
         match self {
             Self::Needs { task, on } => write!(f, "{task} needs {on}"),
             Self::After { task, on } => write!(f, "{task} comes after {on}"),
-            Self::Reads { task, key, from: Some(from) } => write!(f, "{task} reads `{key}` from {from}"),
-            Self::Reads { task, key, from: None } => write!(f, "{task} reads `{key}`"),
+            Self::Reads {
+                task,
+                key,
+                from: Some(from),
+            } => write!(f, "{task} reads `{key}` from {from}"),
+            Self::Reads {
+                task,
+                key,
+                from: None,
+            } => write!(f, "{task} reads `{key}`"),
         }
     }
 }

@@ -49,7 +49,12 @@ pub struct GraphBuilder<C, P = ()> {
 
 impl<C, P> Default for GraphBuilder<C, P> {
     fn default() -> Self {
-        Self { tasks: Vec::new(), given: Store::default(), given_keys: Vec::new(), limits: Limits::NONE }
+        Self {
+            tasks: Vec::new(),
+            given: Store::default(),
+            given_keys: Vec::new(),
+            limits: Limits::NONE,
+        }
     }
 }
 
@@ -102,7 +107,11 @@ impl<C, P> GraphBuilder<C, P> {
             work.push(task.work);
         }
         let plan = resolve(declarations, &self.given_keys)?;
-        Ok(Graph { plan, work, given: self.given })
+        Ok(Graph {
+            plan,
+            work,
+            given: self.given,
+        })
     }
 }
 
@@ -119,7 +128,9 @@ impl<C> GraphBuilder<C> {
 
 impl<C, P> fmt::Debug for GraphBuilder<C, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.tasks.iter().map(|task| &task.declaration.name)).finish()
+        f.debug_list()
+            .entries(self.tasks.iter().map(|task| &task.declaration.name))
+            .finish()
     }
 }
 
@@ -139,7 +150,10 @@ impl<C> Graph<C> {
 
 impl<C> fmt::Debug for Graph<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Graph").field("plan", &self.plan).field("given", &self.given).finish_non_exhaustive()
+        f.debug_struct("Graph")
+            .field("plan", &self.plan)
+            .field("given", &self.given)
+            .finish_non_exhaustive()
     }
 }
 
@@ -195,7 +209,14 @@ impl<C, P> TaskSpec<C, P> {
             retry: RetryPolicy::default(),
             hide: None,
         };
-        Self { declaration, applies: None, work: Work { condition: None, body: None } }
+        Self {
+            declaration,
+            applies: None,
+            work: Work {
+                condition: None,
+                body: None,
+            },
+        }
     }
 
     /// Waits for this data and can read it; is skipped without it.
@@ -270,7 +291,10 @@ impl<C, P> TaskSpec<C, P> {
         holds: impl Fn(&Inputs<'_, C>) -> bool + Send + Sync + 'static,
         otherwise: impl Into<String>,
     ) -> &mut Self {
-        self.work.condition = Some(Condition { holds: Box::new(holds), otherwise: otherwise.into() });
+        self.work.condition = Some(Condition {
+            holds: Box::new(holds),
+            otherwise: otherwise.into(),
+        });
         self
     }
 

@@ -25,7 +25,14 @@ pub struct Limits {
 
 impl Limits {
     /// No limit at all.
-    pub const NONE: Self = Self { wall: None, idle: None, cpu: None, memory: None, processes: None, disk: None };
+    pub const NONE: Self = Self {
+        wall: None,
+        idle: None,
+        cpu: None,
+        memory: None,
+        processes: None,
+        disk: None,
+    };
 
     /// These limits, with `defaults` where there is none.
     ///

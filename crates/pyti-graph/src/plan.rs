@@ -99,7 +99,10 @@ impl PlannedTask {
 
     /// The data that others read from it.
     pub fn products(&self) -> impl Iterator<Item = &KeyName> {
-        self.products.iter().filter(|product| product.used).map(|product| &product.key.name)
+        self.products
+            .iter()
+            .filter(|product| product.used)
+            .map(|product| &product.key.name)
     }
 
     /// Why it is left out on this platform, if it is.

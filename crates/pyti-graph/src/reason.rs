@@ -55,7 +55,9 @@ impl SkipReason {
     pub(crate) fn needed(cause: Link, its_reason: Option<&Self>, also: Vec<TaskName>) -> Self {
         let mut chain = vec![cause];
         let origin = match its_reason {
-            Some(Self::Needed { chain: rest, origin, .. }) => {
+            Some(Self::Needed {
+                chain: rest, origin, ..
+            }) => {
                 chain.extend(rest.iter().cloned());
                 origin.clone()
             }
@@ -95,13 +97,20 @@ mod tests {
     use super::*;
 
     fn link(task: &str, result: TaskResult) -> Link {
-        Link { task: task.into(), result }
+        Link {
+            task: task.into(),
+            result,
+        }
     }
 
     #[test]
     fn a_chain_reads_as_a_sentence() {
         let install = SkipReason::needed(link("build", TaskResult::Failure), None, vec![]);
-        let import = SkipReason::needed(link("install", TaskResult::Skipped), Some(&install), vec!["lint".into()]);
+        let import = SkipReason::needed(
+            link("install", TaskResult::Skipped),
+            Some(&install),
+            vec!["lint".into()],
+        );
         assert_eq!(install.to_string(), "build failed");
         assert_eq!(
             import.to_string(),
@@ -111,7 +120,9 @@ mod tests {
 
     #[test]
     fn a_chain_ends_with_what_the_first_cause_says() {
-        let said = SkipReason::Said { text: "docs were not asked for".into() };
+        let said = SkipReason::Said {
+            text: "docs were not asked for".into(),
+        };
         let check = SkipReason::needed(link("docs", TaskResult::Skipped), Some(&said), vec![]);
         let report = SkipReason::needed(link("check", TaskResult::Skipped), Some(&check), vec![]);
         assert_eq!(

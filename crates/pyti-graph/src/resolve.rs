@@ -24,9 +24,19 @@ pub(crate) fn resolve(tasks: Vec<Declaration>, given: &[AnyKey]) -> Result<Plan,
     let ids = number(&tasks)?;
     check_types(&tasks, given)?;
     let (sources, doubles) = choose_sources(&tasks, given);
-    let left_out: Vec<_> = tasks.iter().enumerate().map(|(i, task)| left_out(TaskId(i), task, &sources, &tasks)).collect();
-    let edges = tasks.iter().map(|task| edges(task, &ids, &sources)).collect::<Result<Vec<_>, _>>()?;
-    let map = Map { tasks: &tasks, edges: &edges };
+    let left_out: Vec<_> = tasks
+        .iter()
+        .enumerate()
+        .map(|(i, task)| left_out(TaskId(i), task, &sources, &tasks))
+        .collect();
+    let edges = tasks
+        .iter()
+        .map(|task| edges(task, &ids, &sources))
+        .collect::<Result<Vec<_>, _>>()?;
+    let map = Map {
+        tasks: &tasks,
+        edges: &edges,
+    };
 
     if let Some(double) = doubles.into_iter().next() {
         return Err(map.double_producer(double));
@@ -48,7 +58,9 @@ fn number(tasks: &[Declaration]) -> Result<HashMap<TaskName, TaskId>, GraphError
     let mut ids = HashMap::with_capacity(tasks.len());
     for (i, task) in tasks.iter().enumerate() {
         if ids.insert(task.name.clone(), TaskId(i)).is_some() {
-            return Err(GraphError::DuplicateTask { task: task.name.clone() });
+            return Err(GraphError::DuplicateTask {
+                task: task.name.clone(),
+            });
         }
     }
     Ok(ids)
@@ -63,11 +75,15 @@ fn keys(task: &Declaration) -> impl Iterator<Item = &AnyKey> {
 }
 
 fn check_types(tasks: &[Declaration], given: &[AnyKey]) -> Result<(), GraphError> {
-    let mut seen: HashMap<KeyName, (TypeId, &'static str)> =
-        given.iter().map(|key| (key.name.clone(), (key.type_id, key.type_name))).collect();
+    let mut seen: HashMap<KeyName, (TypeId, &'static str)> = given
+        .iter()
+        .map(|key| (key.name.clone(), (key.type_id, key.type_name)))
+        .collect();
     for task in tasks {
         for key in keys(task) {
-            let (type_id, one) = *seen.entry(key.name.clone()).or_insert((key.type_id, key.type_name));
+            let (type_id, one) = *seen
+                .entry(key.name.clone())
+                .or_insert((key.type_id, key.type_name));
             if type_id != key.type_id {
                 return Err(GraphError::TypeClash {
                     key: key.name.clone(),
@@ -90,7 +106,10 @@ struct Double {
 
 /// What is given comes first, then the applying producer of the lowest rank.
 fn choose_sources(tasks: &[Declaration], given: &[AnyKey]) -> (Sources, Vec<Double>) {
-    let mut sources: Sources = given.iter().map(|key| (key.name.clone(), Source::Given)).collect();
+    let mut sources: Sources = given
+        .iter()
+        .map(|key| (key.name.clone(), Source::Given))
+        .collect();
     // By name, so that of several doubles always the same is reported.
     let mut offers: BTreeMap<&KeyName, Vec<(Option<u32>, TaskId)>> = BTreeMap::new();
     for (i, task) in tasks.iter().enumerate().filter(|(_, task)| task.applies) {
@@ -106,8 +125,14 @@ fn choose_sources(tasks: &[Declaration], given: &[AnyKey]) -> (Sources, Vec<Doub
         of_key.sort();
         sources.entry(key.clone()).or_insert(Source::Task(of_key[0].1));
         // Sorted, a missing rank comes first and equal ranks are neighbours.
-        let open = of_key.windows(2).find(|pair| pair[0].0.is_none() || pair[0].0 == pair[1].0);
-        doubles.extend(open.map(|pair| Double { key: key.clone(), one: pair[0].1, other: pair[1].1 }));
+        let open = of_key
+            .windows(2)
+            .find(|pair| pair[0].0.is_none() || pair[0].0 == pair[1].0);
+        doubles.extend(open.map(|pair| Double {
+            key: key.clone(),
+            one: pair[0].1,
+            other: pair[1].1,
+        }));
     }
     (sources, doubles)
 }
@@ -123,8 +148,14 @@ fn left_out(id: TaskId, task: &Declaration, sources: &Sources, tasks: &[Declarat
     };
     let first = task.products.first()?;
     let by = elsewhere(&first.key.name)?;
-    let none_used = task.products.iter().all(|offer| elsewhere(&offer.key.name).is_some());
-    none_used.then(|| SkipReason::Superseded { key: first.key.name.clone(), by })
+    let none_used = task
+        .products
+        .iter()
+        .all(|offer| elsewhere(&offer.key.name).is_some());
+    none_used.then(|| SkipReason::Superseded {
+        key: first.key.name.clone(),
+        by,
+    })
 }
 
 /// The tasks this one waits for, each once; needed if it is so in any way.
@@ -147,7 +178,11 @@ fn edges(
         };
         match edges.iter_mut().find(|edge| edge.task == on) {
             Some(edge) => edge.needed |= wait.needed,
-            None => edges.push(Dependency { task: on, needed: wait.needed, key }),
+            None => edges.push(Dependency {
+                task: on,
+                needed: wait.needed,
+                key,
+            }),
         }
     }
     Ok(edges)
@@ -155,16 +190,26 @@ fn edges(
 
 fn unknown_task(task: &Declaration, missing: &TaskName, needed: bool) -> GraphError {
     let (task, on) = (task.name.clone(), missing.clone());
-    let step = if needed { Step::Needs { task, on } } else { Step::After { task, on } };
-    GraphError::UnknownTask { missing: missing.clone(), path: Path { steps: vec![step] } }
+    let step = if needed {
+        Step::Needs { task, on }
+    } else {
+        Step::After { task, on }
+    };
+    GraphError::UnknownTask {
+        missing: missing.clone(),
+        path: Path { steps: vec![step] },
+    }
 }
 
 /// Data that the task needs and nobody produces.
 fn missing(task: &Declaration, sources: &Sources) -> Option<KeyName> {
-    task.waits.iter().filter(|wait| wait.needed).find_map(|wait| match &wait.on {
-        On::Data(key) if !sources.contains_key(&key.name) => Some(key.name.clone()),
-        _ => None,
-    })
+    task.waits
+        .iter()
+        .filter(|wait| wait.needed)
+        .find_map(|wait| match &wait.on {
+            On::Data(key) if !sources.contains_key(&key.name) => Some(key.name.clone()),
+            _ => None,
+        })
 }
 
 fn assemble(
@@ -179,35 +224,44 @@ fn assemble(
             dependents[edge.task.0].push(TaskId(i));
         }
     }
-    let parts = tasks.into_iter().zip(edges).zip(left_out).zip(dependents).enumerate();
-    let tasks = parts.map(|(i, (((task, dependencies), left_out), dependents))| PlannedTask {
-        reads: task
-            .waits
-            .iter()
-            .filter_map(|wait| match &wait.on {
-                On::Data(key) => Some(key.name.clone()),
-                On::Task(_) => None,
-            })
-            .collect(),
-        products: task
-            .products
-            .into_iter()
-            .map(|offer| Product {
-                used: sources.get(&offer.key.name) == Some(&Source::Task(TaskId(i))),
-                key: offer.key,
-            })
-            .collect(),
-        name: task.name,
-        dependencies,
-        dependents,
-        left_out,
-        policy: task.policy,
-        weight: task.weight,
-        limits: task.limits,
-        retry: task.retry,
-        hide: task.hide,
-    });
-    Plan { tasks: tasks.collect() }
+    let parts = tasks
+        .into_iter()
+        .zip(edges)
+        .zip(left_out)
+        .zip(dependents)
+        .enumerate();
+    let tasks = parts.map(
+        |(i, (((task, dependencies), left_out), dependents))| PlannedTask {
+            reads: task
+                .waits
+                .iter()
+                .filter_map(|wait| match &wait.on {
+                    On::Data(key) => Some(key.name.clone()),
+                    On::Task(_) => None,
+                })
+                .collect(),
+            products: task
+                .products
+                .into_iter()
+                .map(|offer| Product {
+                    used: sources.get(&offer.key.name) == Some(&Source::Task(TaskId(i))),
+                    key: offer.key,
+                })
+                .collect(),
+            name: task.name,
+            dependencies,
+            dependents,
+            left_out,
+            policy: task.policy,
+            weight: task.weight,
+            limits: task.limits,
+            retry: task.retry,
+            hide: task.hide,
+        },
+    );
+    Plan {
+        tasks: tasks.collect(),
+    }
 }
 
 /// The tasks and who waits for whom, to find paths in.
@@ -224,7 +278,11 @@ impl Map<'_> {
     fn step(&self, from: TaskId, edge: &Dependency) -> Step {
         let (task, on) = (self.name(from), self.name(edge.task));
         match &edge.key {
-            Some(key) => Step::Reads { task, key: key.clone(), from: Some(on) },
+            Some(key) => Step::Reads {
+                task,
+                key: key.clone(),
+                from: Some(on),
+            },
             None if edge.needed => Step::Needs { task, on },
             None => Step::After { task, on },
         }
@@ -232,7 +290,11 @@ impl Map<'_> {
 
     /// From a task that nobody waits for to the one that reads the key.
     fn path_to(&self, reader: TaskId, key: KeyName) -> Path {
-        let mut steps = vec![Step::Reads { task: self.name(reader), key, from: None }];
+        let mut steps = vec![Step::Reads {
+            task: self.name(reader),
+            key,
+            from: None,
+        }];
         let mut at = reader;
         let mut seen = vec![false; self.tasks.len()];
         seen[at.0] = true;
@@ -254,20 +316,36 @@ impl Map<'_> {
 
     fn missing_producer(&self, reader: TaskId, key: KeyName) -> GraphError {
         let produces = |task: &&Declaration| task.products.iter().any(|offer| offer.key.name == key);
-        let not_for_platform = self.tasks.iter().filter(produces).map(|task| task.name.clone()).collect();
-        GraphError::MissingProducer { path: self.path_to(reader, key.clone()), key, not_for_platform }
+        let not_for_platform = self
+            .tasks
+            .iter()
+            .filter(produces)
+            .map(|task| task.name.clone())
+            .collect();
+        GraphError::MissingProducer {
+            path: self.path_to(reader, key.clone()),
+            key,
+            not_for_platform,
+        }
     }
 
     fn double_producer(&self, double: Double) -> GraphError {
         let Double { key, one, other } = double;
         let reads = |task: &Declaration| {
-            task.waits.iter().any(|wait| matches!(&wait.on, On::Data(read) if read.name == key))
+            task.waits
+                .iter()
+                .any(|wait| matches!(&wait.on, On::Data(read) if read.name == key))
         };
         let path = match self.tasks.iter().position(reads) {
             Some(reader) => self.path_to(TaskId(reader), key.clone()),
             None => Path::default(),
         };
-        GraphError::DoubleProducer { key, one: self.name(one), other: self.name(other), path }
+        GraphError::DoubleProducer {
+            key,
+            one: self.name(one),
+            other: self.name(other),
+            path,
+        }
     }
 
     /// A way that ends where it starts, if there is one.
@@ -279,7 +357,10 @@ impl Map<'_> {
         let mut walked: Vec<(TaskId, &Dependency)> = Vec::new();
         loop {
             if let Some(start) = walked.iter().position(|(id, _)| *id == at) {
-                let steps = walked[start..].iter().map(|(from, edge)| self.step(*from, edge)).collect();
+                let steps = walked[start..]
+                    .iter()
+                    .map(|(from, edge)| self.step(*from, edge))
+                    .collect();
                 return Some(Path { steps });
             }
             let edge = self.edges[at.0].iter().find(|edge| caught[edge.task.0])?;

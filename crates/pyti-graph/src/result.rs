@@ -73,7 +73,11 @@ impl TaskResult {
     /// ```
     #[must_use]
     pub const fn worst(self, other: Self) -> Self {
-        if self.badness() < other.badness() { other } else { self }
+        if self.badness() < other.badness() {
+            other
+        } else {
+            self
+        }
     }
 
     /// Whether a task that needs this one may run: success or warnings.
@@ -157,12 +161,18 @@ pub struct Outcome {
 impl Outcome {
     /// Success, with nothing to explain.
     pub const fn success() -> Self {
-        Self { result: TaskResult::Success, reasons: Vec::new() }
+        Self {
+            result: TaskResult::Success,
+            reasons: Vec::new(),
+        }
     }
 
     /// Any result with one reason.
     pub fn new(result: TaskResult, reason: impl Into<String>) -> Self {
-        Self { result, reasons: vec![reason.into()] }
+        Self {
+            result,
+            reasons: vec![reason.into()],
+        }
     }
 
     /// Success, but look at this.
@@ -205,7 +215,10 @@ impl Outcome {
 
 impl From<TaskResult> for Outcome {
     fn from(result: TaskResult) -> Self {
-        Self { result, reasons: Vec::new() }
+        Self {
+            result,
+            reasons: Vec::new(),
+        }
     }
 }
 
@@ -236,7 +249,15 @@ mod tests {
 
     #[test]
     fn names_and_numbers_are_buildbots() {
-        let names = ["success", "warnings", "failure", "skipped", "exception", "retry", "cancelled"];
+        let names = [
+            "success",
+            "warnings",
+            "failure",
+            "skipped",
+            "exception",
+            "retry",
+            "cancelled",
+        ];
         for ((code, result), name) in (0..).zip(TaskResult::ALL).zip(names) {
             assert_eq!(result.code(), code);
             assert_eq!(result.as_str(), name);
@@ -247,6 +268,10 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_names_there_are() {
         let error = "ok".parse::<TaskResult>().unwrap_err();
-        assert!(error.to_string().starts_with("`ok` is not a result; expected success"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("`ok` is not a result; expected success")
+        );
     }
 }

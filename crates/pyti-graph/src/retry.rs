@@ -27,11 +27,19 @@ pub struct Backoff {
 
 impl Backoff {
     /// No wait at all.
-    pub const NONE: Self = Self { first: Duration::ZERO, factor: 1, most: Duration::ZERO };
+    pub const NONE: Self = Self {
+        first: Duration::ZERO,
+        factor: 1,
+        most: Duration::ZERO,
+    };
 
     /// The same wait each time.
     pub const fn every(wait: Duration) -> Self {
-        Self { first: wait, factor: 1, most: wait }
+        Self {
+            first: wait,
+            factor: 1,
+            most: wait,
+        }
     }
 
     /// The wait after the given attempt, counted from 1.
@@ -73,7 +81,11 @@ impl RetryPolicy {
     /// At most this many attempts (at least one), when the task asks for it
     /// by [`TaskResult::Retry`], without a wait.
     pub fn attempts(most: u32) -> Self {
-        Self { most: most.max(1), on: vec![TaskResult::Retry], backoff: Backoff::NONE }
+        Self {
+            most: most.max(1),
+            on: vec![TaskResult::Retry],
+            backoff: Backoff::NONE,
+        }
     }
 
     /// Which results are worth another attempt, instead of `Retry` alone.
@@ -107,7 +119,11 @@ mod tests {
 
     #[test]
     fn waits_never_overflow() {
-        let backoff = Backoff { first: Duration::MAX, factor: u32::MAX, most: Duration::from_secs(9) };
+        let backoff = Backoff {
+            first: Duration::MAX,
+            factor: u32::MAX,
+            most: Duration::from_secs(9),
+        };
         assert_eq!(backoff.after(u32::MAX), Duration::from_secs(9));
     }
 

@@ -58,7 +58,11 @@ pub struct Run {
 
 impl Default for Runner {
     fn default() -> Self {
-        Self { capacity: 1, cancel: CancelToken::new(), sleep: None }
+        Self {
+            capacity: 1,
+            cancel: CancelToken::new(),
+            sleep: None,
+        }
     }
 }
 
@@ -99,7 +103,13 @@ impl Runner {
     pub fn run<C: Sync>(&self, graph: &Graph<C>, context: &C, observe: impl FnMut(&Event)) -> Run {
         let (post, mailbox) = channel();
         let closing = CancelToken::new();
-        let site = Site { runner: self, graph, context, post, closing: &closing };
+        let site = Site {
+            runner: self,
+            graph,
+            context,
+            post,
+            closing: &closing,
+        };
         // The subscription outlives the scope; a letter after the end is lost.
         let for_cancel = site.post.clone();
         let _subscription = self.cancel.subscribe(move |how| {
@@ -148,7 +158,7 @@ struct Site<'a, C> {
     closing: &'a CancelToken,
 }
 
-impl<'a, C: Sync> Site<'a, C> {
+impl<C: Sync> Site<'_, C> {
     fn lead<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -163,7 +173,7 @@ impl<'a, C: Sync> Site<'a, C> {
             for message in mailbox.try_iter() {
                 self.heed(message, &mut schedule, &mut data, scope);
             }
-            for start in schedule.next_if(|id| self.gate(id, &data)) {
+            for start in schedule.start_ready_if(|id| self.gate(id, &data)) {
                 self.start(start, &data, scope);
             }
             schedule.take_events().iter().for_each(&mut observe);
@@ -208,17 +218,26 @@ impl<'a, C: Sync> Site<'a, C> {
 
     fn inputs(&self, id: TaskId, data: &Store) -> Inputs<'_, C> {
         let task = self.graph.plan.task(id);
-        Inputs { context: self.context, task, data: data.select(&task.reads) }
+        Inputs {
+            context: self.context,
+            task,
+            data: data.select(&task.reads),
+        }
     }
 
     /// Asks a task's condition, if it has one.
     fn gate(&self, id: TaskId, data: &Store) -> Result<(), Outcome> {
-        let Some(condition) = &self.graph.work[id.0].condition else { return Ok(()) };
+        let Some(condition) = &self.graph.work[id.0].condition else {
+            return Ok(());
+        };
         let inputs = self.inputs(id, data);
         match catch_unwind(AssertUnwindSafe(|| (condition.holds)(&inputs))) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Outcome::skipped(condition.otherwise.clone())),
-            Err(panic) => Err(Outcome::exception(format!("its condition panicked: {}", words_of(&*panic)))),
+            Err(panic) => Err(Outcome::exception(format!(
+                "its condition panicked: {}",
+                words_of(&*panic)
+            ))),
         }
     }
 
@@ -241,7 +260,10 @@ impl<'a, C: Sync> Site<'a, C> {
             inputs,
             attempt,
             published: Mutex::default(),
-            switch: Switch { cancel: self.runner.cancel.clone(), closing: self.closing.clone() },
+            switch: Switch {
+                cancel: self.runner.cancel.clone(),
+                closing: self.closing.clone(),
+            },
             progress: Box::new(move |text| {
                 let _ = self.post.send(Message::Progress(id, text));
             }),
@@ -254,7 +276,10 @@ impl<'a, C: Sync> Site<'a, C> {
                 Err(panic) => Outcome::exception(format!("panicked: {}", words_of(&*panic))),
             },
         };
-        (outcome, cx.published.into_inner().unwrap_or_else(PoisonError::into_inner))
+        (
+            outcome,
+            cx.published.into_inner().unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Sends a task to rest on a thread of its own.
@@ -291,5 +316,6 @@ fn outcome_of(error: &TaskError) -> Outcome {
 
 fn words_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without words")
 }

@@ -18,7 +18,7 @@ use crate::result::{Outcome, TaskResult};
 ///
 /// [`Runner`](crate::Runner) drives it with threads. To drive it with
 /// something else (a pool, an event loop, machines), repeat: start what
-/// [`next`](Self::next) says, [`finish`](Self::finish) what has ended, until
+/// [`start_ready`](Self::start_ready) says, [`finish`](Self::finish) what has ended, until
 /// [`is_done`](Self::is_done).
 ///
 /// ```
@@ -32,7 +32,7 @@ use crate::result::{Outcome, TaskResult};
 ///
 /// let mut schedule = Schedule::new(graph.plan(), 1);
 /// while !schedule.is_done() {
-///     for start in schedule.next() {
+///     for start in schedule.start_ready() {
 ///         schedule.finish(start.task, Outcome::failure("no compiler"), &[])?;
 ///     }
 /// }
@@ -63,10 +63,14 @@ pub struct Schedule<'p> {
 #[derive(Debug)]
 enum State {
     /// Some of its dependencies have not ended.
-    Waiting { on: usize },
+    Waiting {
+        on: usize,
+    },
     /// In `Schedule::ready`.
     Ready,
-    Running { attempt: u32 },
+    Running {
+        attempt: u32,
+    },
     /// Between two attempts.
     Resting(Past),
     Ended(TaskReport),
@@ -123,8 +127,8 @@ pub enum Next {
 /// The schedule was told something that cannot be so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// Only a task that `next` started can do this.
-    #[error("`{task}` cannot {act} because it is {state}; only what `next` returned is running")]
+    /// Only a task that `start_ready` started can do this.
+    #[error("`{task}` cannot {act} because it is {state}; only what `start_ready` returned is running")]
     NotRunning {
         /// The task.
         task: TaskName,
@@ -147,14 +151,20 @@ impl<'p> Schedule<'p> {
     /// The start of a run in which the weights of what runs at once never
     /// exceed the capacity (at least 1).
     pub fn new(plan: &'p Plan, capacity: u32) -> Self {
-        let waiting = |(_, task): (TaskId, &PlannedTask)| State::Waiting { on: task.dependencies.len() };
+        let waiting = |(_, task): (TaskId, &PlannedTask)| State::Waiting {
+            on: task.dependencies.len(),
+        };
         let mut schedule = Self {
             plan,
             capacity: capacity.max(1),
             load: 0,
             states: plan.tasks().map(waiting).collect(),
             ready: BTreeMap::new(),
-            due: plan.tasks().filter(|(_, task)| task.dependencies.is_empty()).map(|(id, _)| id).collect(),
+            due: plan
+                .tasks()
+                .filter(|(_, task)| task.dependencies.is_empty())
+                .map(|(id, _)| id)
+                .collect(),
             stop: None,
             result: TaskResult::Success,
             open: plan.tasks.len(),
@@ -164,7 +174,11 @@ impl<'p> Schedule<'p> {
         for task in &plan.tasks {
             schedule.tell(EventKind::Planned {
                 task: task.name.clone(),
-                waits_for: task.dependencies.iter().map(|on| plan.task(on.task).name.clone()).collect(),
+                waits_for: task
+                    .dependencies
+                    .iter()
+                    .map(|on| plan.task(on.task).name.clone())
+                    .collect(),
                 weight: task.weight,
             });
         }
@@ -173,15 +187,20 @@ impl<'p> Schedule<'p> {
     }
 
     /// All attempts that can start now, in the order of the plan.
-    pub fn next(&mut self) -> Vec<Start> {
-        self.next_if(|_| Ok(()))
+    pub fn start_ready(&mut self) -> Vec<Start> {
+        self.start_ready_if(|_| Ok(()))
     }
 
-    /// As [`next`](Self::next), but asks before the first attempt at a task.
+    /// As [`start_ready`](Self::start_ready), but asks before the first attempt at a task.
     /// An outcome from the gate is the task's end.
-    pub fn next_if(&mut self, mut gate: impl FnMut(TaskId) -> Result<(), Outcome>) -> Vec<Start> {
+    pub fn start_ready_if(&mut self, mut gate: impl FnMut(TaskId) -> Result<(), Outcome>) -> Vec<Start> {
         let mut starts = Vec::new();
-        while let Some(id) = self.ready.keys().copied().find(|id| self.share(*id) <= self.capacity - self.load) {
+        while let Some(id) = self
+            .ready
+            .keys()
+            .copied()
+            .find(|id| self.share(*id) <= self.capacity - self.load)
+        {
             let past = self.ready.remove(&id).unwrap_or_default();
             if past.attempts == 0
                 && let Err(outcome) = gate(id)
@@ -193,7 +212,10 @@ impl<'p> Schedule<'p> {
             let attempt = past.attempts + 1;
             self.load += self.share(id);
             self.states[id.0] = State::Running { attempt };
-            self.tell(EventKind::Started { task: self.name(id), attempt });
+            self.tell(EventKind::Started {
+                task: self.name(id),
+                attempt,
+            });
             starts.push(Start { task: id, attempt });
         }
         starts
@@ -207,20 +229,37 @@ impl<'p> Schedule<'p> {
     /// # Errors
     ///
     /// When the task is not running.
-    pub fn finish(&mut self, id: TaskId, outcome: Outcome, published: &[KeyName]) -> Result<Next, ScheduleError> {
+    pub fn finish(
+        &mut self,
+        id: TaskId,
+        outcome: Outcome,
+        published: &[KeyName],
+    ) -> Result<Next, ScheduleError> {
         let attempt = self.running(id, "finish")?;
         self.load -= self.share(id);
         let task = self.plan.task(id);
         let outcome = kept_promises(task, outcome, published);
         if self.admits(id) && task.retry.again(attempt, outcome.result) {
             let wait = task.retry.wait_after(attempt);
-            self.states[id.0] = State::Resting(Past { attempts: attempt, last: Some(outcome.clone()) });
-            self.tell(EventKind::RetryScheduled { task: task.name.clone(), outcome, attempt: attempt + 1, wait });
+            self.states[id.0] = State::Resting(Past {
+                attempts: attempt,
+                last: Some(outcome.clone()),
+            });
+            self.tell(EventKind::RetryScheduled {
+                task: task.name.clone(),
+                outcome,
+                attempt: attempt + 1,
+                wait,
+            });
             return Ok(Next::Retry { wait });
         }
         for key in published {
             let (task, key, used) = (task.name.clone(), key.clone(), task.uses_product(key));
-            self.tell(if used { EventKind::Published { task, key } } else { EventKind::Dropped { task, key } });
+            self.tell(if used {
+                EventKind::Published { task, key }
+            } else {
+                EventKind::Dropped { task, key }
+            });
         }
         self.end(id, outcome, attempt);
         self.settle();
@@ -234,7 +273,10 @@ impl<'p> Schedule<'p> {
     /// When the task is not running.
     pub fn progress(&mut self, id: TaskId, text: impl Into<String>) -> Result<(), ScheduleError> {
         self.running(id, "make progress")?;
-        self.tell(EventKind::Progress { task: self.name(id), text: text.into() });
+        self.tell(EventKind::Progress {
+            task: self.name(id),
+            text: text.into(),
+        });
         Ok(())
     }
 
@@ -252,7 +294,10 @@ impl<'p> Schedule<'p> {
                 Ok(())
             }
             State::Ended(_) => Ok(()),
-            other => Err(ScheduleError::NotResting { task: self.plan.task(id).name.clone(), state: other.word() }),
+            other => Err(ScheduleError::NotResting {
+                task: self.plan.task(id).name.clone(),
+                state: other.word(),
+            }),
         }
     }
 
@@ -266,7 +311,9 @@ impl<'p> Schedule<'p> {
         if further && !self.is_done() {
             self.stop = Some(Stop::Cancelled(how));
             self.result = self.result.worst(TaskResult::Cancelled);
-            self.tell(EventKind::Cancelled { at_once: how == Cancel::AtOnce });
+            self.tell(EventKind::Cancelled {
+                at_once: how == Cancel::AtOnce,
+            });
             self.withdraw();
             self.settle();
         }
@@ -294,7 +341,10 @@ impl<'p> Schedule<'p> {
             _ => None,
         };
         let tasks = self.states.iter().map(ended).collect::<Option<Vec<_>>>()?;
-        Some(Report { result: self.result, tasks })
+        Some(Report {
+            result: self.result,
+            tasks,
+        })
     }
 
     fn name(&self, id: TaskId) -> TaskName {
@@ -314,7 +364,11 @@ impl<'p> Schedule<'p> {
     fn running(&self, id: TaskId, act: &'static str) -> Result<u32, ScheduleError> {
         match &self.states[id.0] {
             State::Running { attempt } => Ok(*attempt),
-            other => Err(ScheduleError::NotRunning { task: self.name(id), act, state: other.word() }),
+            other => Err(ScheduleError::NotRunning {
+                task: self.name(id),
+                act,
+                state: other.word(),
+            }),
         }
     }
 
@@ -323,7 +377,9 @@ impl<'p> Schedule<'p> {
         match self.stop {
             None => true,
             Some(Stop::Cancelled(Cancel::AtOnce)) => false,
-            Some(Stop::Halted { .. } | Stop::Cancelled(Cancel::Orderly)) => self.plan.task(id).policy.always_run,
+            Some(Stop::Halted { .. } | Stop::Cancelled(Cancel::Orderly)) => {
+                self.plan.task(id).policy.always_run
+            }
         }
     }
 
@@ -345,20 +401,35 @@ impl<'p> Schedule<'p> {
                 self.end_unfinished(id, Past::default());
             }
         }
-        if self.is_done() && !matches!(self.events.last(), Some(Event { kind: EventKind::GraphEnded { .. }, .. })) {
+        if self.is_done()
+            && !matches!(
+                self.events.last(),
+                Some(Event {
+                    kind: EventKind::GraphEnded { .. },
+                    ..
+                })
+            )
+        {
             self.tell(EventKind::GraphEnded { result: self.result });
         }
     }
 
     /// What the task needs and does not get, with the chain of reasons.
     fn lacking(&self, task: &PlannedTask) -> Option<SkipReason> {
-        let mut bad = task.dependencies.iter().filter(|on| on.needed).filter_map(|on| match &self.states[on.task.0] {
-            State::Ended(report) if !report.outcome.result.is_good() => Some(report),
-            _ => None,
-        });
+        let mut bad =
+            task.dependencies
+                .iter()
+                .filter(|on| on.needed)
+                .filter_map(|on| match &self.states[on.task.0] {
+                    State::Ended(report) if !report.outcome.result.is_good() => Some(report),
+                    _ => None,
+                });
         let first = bad.next()?;
         let also = bad.map(|report| report.task.clone()).collect();
-        let link = Link { task: first.task.clone(), result: first.outcome.result };
+        let link = Link {
+            task: first.task.clone(),
+            result: first.outcome.result,
+        };
         Some(SkipReason::needed(link, first.skipped.as_ref(), also))
     }
 
@@ -389,7 +460,11 @@ impl<'p> Schedule<'p> {
         match (self.stop, past.last) {
             (Some(Stop::Halted { .. }), Some(last)) => self.end(id, last, past.attempts),
             (Some(Stop::Halted { by }), None) => self.skip(id, SkipReason::Halted { by: self.name(by) }),
-            (_, None) => self.end(id, Outcome::cancelled("the graph was cancelled before this started"), 0),
+            (_, None) => self.end(
+                id,
+                Outcome::cancelled("the graph was cancelled before this started"),
+                0,
+            ),
             (_, Some(last)) => {
                 let reason = format!("the graph was cancelled before attempt {}", past.attempts + 1);
                 let outcome = Outcome::cancelled(reason).and(format!("the one before: {last}"));
@@ -423,11 +498,24 @@ impl<'p> Schedule<'p> {
         self.open -= 1;
 
         if let Some(reason) = skipped.clone() {
-            self.tell(EventKind::Skipped { task: task.clone(), reason });
+            self.tell(EventKind::Skipped {
+                task: task.clone(),
+                reason,
+            });
         }
-        self.tell(EventKind::Ended { task: task.clone(), outcome: outcome.clone(), attempts, hidden });
-        self.states[id.0] =
-            State::Ended(TaskReport { task: task.clone(), outcome, attempts, hidden, skipped });
+        self.tell(EventKind::Ended {
+            task: task.clone(),
+            outcome: outcome.clone(),
+            attempts,
+            hidden,
+        });
+        self.states[id.0] = State::Ended(TaskReport {
+            task: task.clone(),
+            outcome,
+            attempts,
+            hidden,
+            skipped,
+        });
 
         for dependent in &planned.dependents {
             if let State::Waiting { on } = &mut self.states[dependent.0] {
@@ -447,8 +535,11 @@ impl<'p> Schedule<'p> {
 
 /// The outcome, or an exception when data that others read is missing.
 fn kept_promises(task: &PlannedTask, outcome: Outcome, published: &[KeyName]) -> Outcome {
-    let missing: Vec<String> =
-        task.products().filter(|key| !published.contains(key)).map(|key| format!("`{key}`")).collect();
+    let missing: Vec<String> = task
+        .products()
+        .filter(|key| !published.contains(key))
+        .map(|key| format!("`{key}`"))
+        .collect();
     if missing.is_empty() || !outcome.result.is_good() {
         return outcome;
     }
@@ -458,5 +549,8 @@ fn kept_promises(task: &PlannedTask, outcome: Outcome, published: &[KeyName]) ->
         outcome.result,
         missing.join(", ")
     );
-    Outcome { result: TaskResult::Exception, reasons: [vec![broken], outcome.reasons].concat() }
+    Outcome {
+        result: TaskResult::Exception,
+        reasons: [vec![broken], outcome.reasons].concat(),
+    }
 }

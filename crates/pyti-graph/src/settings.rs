@@ -128,7 +128,11 @@ mod tests {
         for flunk in [false, true] {
             for warn in [false, true] {
                 let effect = Effect::from_flags(flunk, warn);
-                let policy = FailurePolicy { on_failure: effect, on_warnings: effect, ..FailurePolicy::default() };
+                let policy = FailurePolicy {
+                    on_failure: effect,
+                    on_warnings: effect,
+                    ..FailurePolicy::default()
+                };
                 for result in [TaskResult::Failure, TaskResult::Warnings] {
                     assert_eq!(policy.weigh(result), buildbot(result, flunk, warn));
                 }
@@ -138,15 +142,26 @@ mod tests {
 
     #[test]
     fn nothing_softens_what_is_not_an_answer() {
-        let policy = FailurePolicy { on_failure: Effect::Ignore, ..FailurePolicy::default() };
-        for result in [TaskResult::Exception, TaskResult::Retry, TaskResult::Cancelled, TaskResult::Skipped] {
+        let policy = FailurePolicy {
+            on_failure: Effect::Ignore,
+            ..FailurePolicy::default()
+        };
+        for result in [
+            TaskResult::Exception,
+            TaskResult::Retry,
+            TaskResult::Cancelled,
+            TaskResult::Skipped,
+        ] {
             assert_eq!(policy.weigh(result), result);
         }
     }
 
     #[test]
     fn only_a_bad_end_halts() {
-        let policy = FailurePolicy { halt_on_failure: true, ..FailurePolicy::default() };
+        let policy = FailurePolicy {
+            halt_on_failure: true,
+            ..FailurePolicy::default()
+        };
         let halting = TaskResult::ALL.map(|result| policy.halts(result));
         assert_eq!(halting, [false, false, true, false, true, true, true]);
         assert!(!FailurePolicy::default().halts(TaskResult::Failure));
