@@ -48,6 +48,9 @@ pub(crate) struct Http {
     unchecked: Option<Client>,
 }
 
+/// Longest time for a page or metadata, all attempts together.
+const WHOLE: Duration = Duration::from_mins(5);
+
 type Cause = Box<dyn Error + Send + Sync>;
 
 impl Http {
@@ -123,7 +126,7 @@ impl Http {
     /// Fetches a whole answer of at most `cap` bytes. Statuses 404, 410, 304, 206, 416 and success come back, others are errors.
     pub(crate) async fn get(&self, url: &Url, ask: &Ask, cap: u64) -> Result<Answer, IndexError> {
         let shown = RedactedUrl::new(url.clone());
-        self.repeat(&shown, || async {
+        let work = self.repeat(&shown, || async {
             let response = self
                 .request(url, ask)
                 .map_err(Trial::Final)?
@@ -166,8 +169,16 @@ impl Http {
                 url,
                 body,
             })
-        })
-        .await
+        });
+        match tokio::time::timeout(WHOLE, work).await {
+            Ok(result) => result,
+            // a server that sends a byte now and then never runs into the time limit of a silent connection
+            Err(elapsed) => Err(IndexError::Unreachable {
+                url: shown.clone(),
+                attempts: 1,
+                source: Box::new(elapsed),
+            }),
+        }
     }
 
     /// Opens an answer for reading piece by piece; the caller caps it.
