@@ -1,0 +1,172 @@
+//! Imports: which modules count, and why one could not be imported.
+
+use pyti_model::outcome::{Blame, Reason, ReasonCode, Status};
+use pyti_model::raw::{ImportOutcome, ModuleImport, PythonError, RawData};
+
+use super::{End, Finding, dead, first_status, merge};
+use crate::catalog::status_of;
+use crate::cause;
+use crate::patterns::{Place, shorten};
+use crate::record::{JobRecord, TaskRecord};
+
+/// Whether a top-level module looks as if nobody had to import it: private by its underscore, tests, examples.
+fn is_optional(module: &str) -> bool {
+    const BESIDE: &[&str] = &[
+        "test",
+        "tests",
+        "testing",
+        "conftest",
+        "examples",
+        "example",
+        "docs",
+        "doc",
+        "benchmarks",
+        "benchmark",
+        "setup",
+        "tasks",
+        "noxfile",
+        "scripts",
+        "tools",
+    ];
+    module.starts_with('_') || BESIDE.contains(&module)
+}
+
+pub(super) fn import(job: &JobRecord, task: &TaskRecord, failed: bool) -> Finding {
+    let Some(RawData::Import(raw)) = &task.raw else {
+        let dead = dead(task);
+        if failed || !dead.is_empty() {
+            return without_modules(dead);
+        }
+        return Finding {
+            end: End::Empty,
+            ..Finding::held()
+        };
+    };
+    if raw.modules.is_empty() {
+        let dead = dead(task);
+        if !dead.is_empty() || failed {
+            return without_modules(dead);
+        }
+        return Finding {
+            end: End::Empty,
+            ..Finding::held()
+        };
+    }
+    let good = |module: &&ModuleImport| matches!(module.outcome, ImportOutcome::Imported);
+    let tops: Vec<_> = raw.modules.iter().filter(|module| module.top_level).collect();
+    let all_optional = tops.iter().all(|module| is_optional(&module.module.lossy()));
+    let needed =
+        |module: &ModuleImport| module.top_level && (all_optional || !is_optional(&module.module.lossy()));
+    let bad: Vec<_> = raw.modules.iter().filter(|m| needed(m) && !good(m)).collect();
+    if bad.is_empty() {
+        let mut finding = Finding::held();
+        let other: Vec<_> = raw.modules.iter().filter(|m| !good(m)).collect();
+        if other.is_empty() && failed {
+            // Every module is there, and still the task failed: its own command did.
+            return without_modules(dead(task));
+        }
+        if !other.is_empty() {
+            let names: Vec<_> = other.iter().take(3).map(|m| m.module.lossy()).collect();
+            let more = if other.len() > names.len() { ", …" } else { "" };
+            let detail = format!(
+                "{} of {} modules: {}{more}",
+                other.len(),
+                raw.modules.len(),
+                names.join(", ")
+            );
+            finding
+                .reasons
+                .push(Reason::new(ReasonCode::ImportError, shorten(&detail, 300)));
+        }
+        return finding;
+    }
+    let mut reasons: Vec<Reason> = Vec::new();
+    let mut statuses = Vec::new();
+    for module in bad {
+        let of_module = why_not_imported(job, task, module);
+        statuses.push(first_status(&of_module));
+        for reason in of_module {
+            if reasons.len() < 20 && !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+    }
+    let worst = [Status::Crash, Status::Killed, Status::Fail]
+        .into_iter()
+        .find(|s| statuses.contains(s));
+    let status = worst.unwrap_or(Status::Na);
+    // What gives the status stands first.
+    reasons.sort_by_key(|r| status_of(r.code) != Some(status));
+    let mut finding = Finding::failed(reasons, Reason::new(ReasonCode::ImportError, ""));
+    finding.end = End::Failed(status);
+    finding
+}
+
+fn why_not_imported(job: &JobRecord, task: &TaskRecord, module: &ModuleImport) -> Vec<Reason> {
+    let name = module.module.lossy();
+    match &module.outcome {
+        ImportOutcome::Imported => Vec::new(),
+        ImportOutcome::Exited { code } => {
+            vec![Reason::new(
+                ReasonCode::ImportError,
+                format!("{name}: exits with code {code}").as_str(),
+            )]
+        }
+        ImportOutcome::Crashed { signal } => {
+            let from = task
+                .last_effects()
+                .rev()
+                .find(|e| cause::output(&e.effect).contains("Fatal Python error"));
+            let said = from.map(|e| cause::output(&e.effect)).unwrap_or_default();
+            let mut reason = cause::crash_reason(*signal, &said);
+            reason.detail = format!("{name}: {}", reason.detail.lossy()).into();
+            reason.evidence.extend(from.map(|e| e.seq));
+            vec![reason]
+        }
+        ImportOutcome::Killed => {
+            let limit = task
+                .last_effects()
+                .filter(|e| e.effect.limit.is_some())
+                .find_map(cause::death);
+            vec![limit.unwrap_or_else(|| Reason::new(ReasonCode::TimeLimit, module.module.clone()))]
+        }
+        ImportOutcome::Raised { error } => raised(job, &name, error),
+    }
+}
+
+fn raised(job: &JobRecord, module: &str, error: &PythonError) -> Vec<Reason> {
+    let text = cause::error_text(error);
+    let blame = cause::blamed(job, &error.traceback.lossy()).unwrap_or(Blame::Package);
+    let own = Reason::new(
+        ReasonCode::ImportError,
+        format!("{module}: {}", cause::error_line(error)).as_str(),
+    );
+    let mut reasons = Vec::new();
+    if let Some(missing) = cause::missing_in(error) {
+        reasons.push(cause::missing_module(job, &missing, Place::IMPORT, None));
+    }
+    let refined = cause::texts(&text, Place::IMPORT);
+    // Python 2 in a dependency says nothing about this package.
+    merge(
+        &mut reasons,
+        refined
+            .into_iter()
+            .filter(|r| r.code != ReasonCode::Python2Only || blame == Blame::Package),
+    );
+    merge(&mut reasons, [own]);
+    for reason in &mut reasons {
+        if reason.blame == Blame::Package {
+            reason.blame = blame;
+        }
+    }
+    reasons
+}
+
+/// A failed task whose modules do not say why.
+fn without_modules(dead: Vec<Reason>) -> Finding {
+    let end = End::Failed(first_status(&dead));
+    Finding {
+        end,
+        ..Finding::failed(dead, Reason::new(ReasonCode::ImportError, ""))
+    }
+}
