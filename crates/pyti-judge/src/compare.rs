@@ -310,7 +310,7 @@ fn tests(before: Option<&Test>, after: Option<&Test>) -> TestsCompared {
             (Some(was), Some(is)) if was == is || bad(was) && bad(is) => {}
             (Some(_), Some(is)) if bad(is) => put(&mut out.newly_failing, id.clone(), &mut dropped),
             (Some(was), Some(is)) if bad(was) && good(is) => {
-                put(&mut out.newly_passing, id.clone(), &mut dropped)
+                put(&mut out.newly_passing, id.clone(), &mut dropped);
             }
             (Some(was), Some(is)) => put(&mut out.other, (id.clone(), was, is), &mut dropped),
         }

@@ -26,7 +26,7 @@ pub struct JobRecord {
     pub tasks: Vec<TaskRecord>,
     /// What was known of the machine.
     pub machine: BTreeMap<String, String>,
-    /// Version of PyTI that recorded it.
+    /// Version of the program that recorded it.
     pub pyti: String,
     /// When it began, RFC 3339 in UTC; empty when the first event is missing.
     pub when: String,

@@ -18,7 +18,7 @@ fn tested(counts: TestCounts, cases: Vec<TestCase>, dropped: u64) -> Job {
             TaskResult::Failure
         } else {
             TaskResult::Success
-        })
+        });
     })
 }
 

@@ -66,7 +66,7 @@ fn a_pass_needs_tests_that_ran_and_a_runner_that_finished() {
                 ..passed(0)
             },
             Some(0),
-        )
+        );
     });
     let judgement = expect(&skipped, Status::Load, Some(R::NoTests));
     assert_eq!(detail(&judgement, R::NoTests), "all 3 skipped");
@@ -411,7 +411,7 @@ fn builds_fail_for_reasons() {
         Some(R::BuildBackendError),
     );
     let cargo = of(exit(), "").with("build", |t| {
-        t.effects[0].contacts = vec![name("crates.example.invalid")]
+        t.effects[0].contacts = vec![name("crates.example.invalid")];
     });
     let judgement = cargo.judged();
     assert!(codes(&judgement).contains(&R::NetworkNeeded), "{judgement:?}");
