@@ -62,6 +62,8 @@ pub(crate) fn make<'a>(base: &Path, targets: impl Iterator<Item = &'a Path>) -> 
     }
     // the agent's own temporary files; `/tmp` of the host is what this root is mounted over
     fs::create_dir_all(base.join("tmp"))?;
+    // the agent opens terminals for commands that want one
+    symlink("pts/ptmx", base.join("dev/ptmx"))?;
     top_links(base)?;
     let skeleton = base.join(&SKELETON[1..]);
     box_skeleton(&skeleton)?;

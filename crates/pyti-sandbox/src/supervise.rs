@@ -102,7 +102,7 @@ struct Watch<'a> {
     began: Instant,
     slot: &'a Slot,
     init: i32,
-    /// Whether the filter is in place: the command starts next.
+    /// The filter is in place, the command starts next.
     started: bool,
     meter: Option<Meter>,
     network: Option<BoxNetwork>,
@@ -573,10 +573,11 @@ impl Watch<'_> {
             contacts: network.contacts,
             losses: take(&mut self.losses),
         };
+        let (results, results_dropped) = (take(&mut self.results), self.results_dropped);
         Ok(Outcome {
             effect,
-            results: take(&mut self.results),
-            results_dropped: self.results_dropped,
+            results,
+            results_dropped,
         })
     }
 }

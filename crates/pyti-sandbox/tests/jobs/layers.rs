@@ -141,3 +141,24 @@ fn a_command_that_is_not_there_ends_like_in_a_shell() {
         );
     }
 }
+
+#[test]
+fn a_terminal_is_the_commands_own() {
+    for who in everybody() {
+        let run = with(
+            sh("test -t 0 && test -t 1 && echo hello >/dev/tty; exit 5"),
+            json!({"terminal": true}),
+        );
+        let answer = support::one(who, run);
+        assert_eq!(
+            (answer["screen"].as_str(), code(&answer)),
+            (Some("hello\r\n"), Some(5)),
+            "{who:?}: {answer}"
+        );
+        let without = support::one(
+            who,
+            sh("test -t 1 || echo none; (echo x >/dev/tty) 2>/dev/null || echo no tty"),
+        );
+        assert_eq!(stdout(&without), "none\nno tty\n", "{who:?}");
+    }
+}

@@ -307,3 +307,40 @@ fn a_killed_worker_leaves_no_process_and_no_mount() {
         }
     }
 }
+
+#[test]
+fn a_killed_agent_takes_everything_with_it_and_the_worker_notices() {
+    for (number, who) in everybody().into_iter().enumerate() {
+        let mark = format!("7{number}.{}", std::process::id());
+        let order = json!({"groups": [[{"argv": ["/bin/sleep", mark]}]]});
+        let host = command(who)
+            .arg("host")
+            .arg(order.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while alive(&mark) < 2 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // children belong to the thread that made them: look through all of the worker's threads
+        let threads = std::fs::read_dir(format!("/proc/{}/task", host.id()))
+            .unwrap()
+            .flatten();
+        let mut children =
+            threads.map(|t| std::fs::read_to_string(t.path().join("children")).unwrap_or_default());
+        let outer: i32 = children
+            .find_map(|text| text.split_whitespace().next()?.parse().ok())
+            .unwrap();
+        let agent = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+        let killed = std::process::Command::new("kill")
+            .args(["-9", agent.trim()])
+            .status()
+            .unwrap();
+        assert!(killed.success(), "{who:?}: {agent}");
+        let output = host.wait_with_output().unwrap();
+        assert!(!output.status.success(), "{who:?}: the worker notices");
+        assert_eq!(alive(&mark), 0, "{who:?}");
+    }
+}

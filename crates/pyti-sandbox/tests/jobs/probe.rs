@@ -1,6 +1,7 @@
 //! What the tests start: `pyti-sandbox-probe host ORDER` opens a job and prints what its commands did, as JSON.
 
 use std::io::{Read as _, Write as _};
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -43,6 +44,8 @@ struct Run {
     stdin: String,
     linger_s: Option<f32>,
     cancel_after_s: Option<f32>,
+    #[serde(default)]
+    terminal: bool,
 }
 
 fn main() -> Result<(), Failure> {
@@ -162,6 +165,12 @@ fn run(boxes: &Boxes, one: &Run, layers: &[Option<Layer>], lens_port: u16) -> (V
         command.results_cap = one.results_cap.unwrap_or(command.results_cap);
         command.stdin = one.stdin.clone().into_bytes();
         command.linger_s = one.linger_s.unwrap_or(command.linger_s);
+        let mut master = None;
+        if one.terminal {
+            let (ours, theirs) = terminal()?;
+            command.terminal = Some(theirs);
+            master = Some(ours);
+        }
         let cancel = AtomicBool::new(false);
         let cancel = &cancel;
         let done = std::thread::scope(|scope| {
@@ -173,7 +182,14 @@ fn run(boxes: &Boxes, one: &Run, layers: &[Option<Layer>], lens_port: u16) -> (V
             }
             boxes.run(&command, cancel)
         })?;
+        drop(command);
+        let mut screen = Vec::new();
+        if let Some(mut master) = master {
+            // ends with an error when nobody holds the other end
+            let _ = master.read_to_end(&mut screen);
+        }
         let answer = json!({
+            "screen": String::from_utf8_lossy(&screen),
             "effect": done.effect,
             "stdout": done.effect.stdout.text(),
             "stderr": done.effect.stderr.text(),
@@ -189,5 +205,21 @@ fn run(boxes: &Boxes, one: &Run, layers: &[Option<Layer>], lens_port: u16) -> (V
             json!({"error": format!("{error}: {:?}", std::error::Error::source(error.as_ref()))}),
             None,
         ),
+    }
+}
+
+/// A new terminal: our end, and the command's.
+fn terminal() -> std::io::Result<(std::fs::File, OwnedFd)> {
+    let (mut ours, mut theirs) = (-1, -1);
+    let none = std::ptr::null_mut();
+    // SAFETY: both numbers are filled in on success, and owned at once
+    unsafe {
+        if libc::openpty(&raw mut ours, &raw mut theirs, none, none.cast(), none.cast()) != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok((
+            std::fs::File::from(OwnedFd::from_raw_fd(ours)),
+            OwnedFd::from_raw_fd(theirs),
+        ))
     }
 }
