@@ -22,5 +22,8 @@ fn main() {
         .map(|recipe| layout(&inspection, recipe, tree.files(), &modules))
         .map(|l| serde_json::json!({ "hide": l.hide, "graft": l.graft, "cwd": l.cwd, "arguments": l.arguments }))
         .collect();
-    println!("{:#}", serde_json::json!({ "inspection": inspection, "layouts": layouts }));
+    println!(
+        "{:#}",
+        serde_json::json!({ "inspection": inspection, "layouts": layouts })
+    );
 }

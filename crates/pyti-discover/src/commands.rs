@@ -9,7 +9,7 @@ use crate::pytest::{self, Config};
 use crate::requirements::{self, Wanted, canonical};
 use crate::suite::Suite;
 use crate::tables;
-use crate::tree::Tree;
+use crate::tree::{Tree, is_python};
 
 /// All recipes.
 pub(crate) fn recipes(
@@ -171,7 +171,7 @@ fn root_on_path(
 
 fn by_unittest(suite: &Suite, wanted: &Wanted) -> Recipe {
     let arguments = match suite.places.as_slice() {
-        [one] if suite.by_name && !one.ends_with(".py") => {
+        [one] if suite.by_name && !is_python(one) => {
             ["discover", "-s", one, "-t", "."].map(str::to_owned).into()
         }
         _ => suite

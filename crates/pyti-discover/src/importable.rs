@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::declaration::Project;
-use crate::tree::Tree;
+use crate::tree::{Tree, is_python};
 
 /// Folders that may hold packages, beside the root.
 const FOLDERS: &[&str] = &["src", "lib", "python", "Lib"];
@@ -152,7 +152,7 @@ fn has_sources(tree: &dyn Tree, folder: &str) -> bool {
     let prefix = format!("{folder}/");
     tree.files()
         .iter()
-        .any(|file| file.starts_with(&prefix) && file.ends_with(".py"))
+        .any(|file| file.starts_with(&prefix) && is_python(file))
 }
 
 /// Modules and folders directly in a folder: name and path.

@@ -2,7 +2,7 @@
 
 use crate::declaration::{Project, strings};
 use crate::ini::{self, Ini};
-use crate::tree::Tree;
+use crate::tree::{Tree, is_python};
 
 /// What of the configuration matters here.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -96,7 +96,6 @@ pub(crate) fn words(text: &str) -> Vec<String> {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
             (Some('"') | None, '\\') => word.extend(chars.next()),
-            (Some(_), c) => word.push(c),
             (None, '\'' | '"') => (quote, any) = (Some(c), true),
             (None, c) if c.is_whitespace() => {
                 if any || !word.is_empty() {
@@ -104,7 +103,7 @@ pub(crate) fn words(text: &str) -> Vec<String> {
                 }
                 any = false;
             }
-            (None, c) => word.push(c),
+            (_, c) => word.push(c),
         }
     }
     if any || !word.is_empty() {
@@ -116,7 +115,7 @@ pub(crate) fn words(text: &str) -> Vec<String> {
 /// Whether a file's name is one that pytest would take.
 pub(crate) fn is_test_name(name: &str, patterns: &[String]) -> bool {
     if patterns.is_empty() {
-        return name.ends_with(".py") && (name.starts_with("test_") || name.ends_with("_test.py"));
+        return is_python(name) && (name.starts_with("test_") || name.ends_with("_test.py"));
     }
     patterns.iter().any(|pattern| glob(pattern, name))
 }

@@ -285,9 +285,7 @@ fn files(tree: &dyn Tree) -> Option<Wanted> {
     let rank = |path: &str| -> Option<u8> {
         let lower = path.to_lowercase();
         let name = lower.rsplit('/').next().unwrap_or(&lower);
-        if !std::path::Path::new(name).extension().is_some_and(|e| e == "txt")
-            || lower.matches('/').count() > 2
-        {
+        if !is_text(name) || lower.matches('/').count() > 2 {
             return None;
         }
         let folder =
@@ -381,7 +379,7 @@ fn all_declared(
     for file in tree
         .files()
         .iter()
-        .filter(|f| f.contains("requirement") && f.ends_with(".txt"))
+        .filter(|f| f.contains("requirement") && is_text(f))
         .take(20)
     {
         read_file(tree, file, &mut lines, 0);
@@ -465,6 +463,13 @@ fn in_tree(tree: &dyn Tree, top: &str) -> bool {
             || path.starts_with(&folder)
             || path.contains(&format!("/{folder}"))
     })
+}
+
+/// Whether a path is that of a plain text.
+fn is_text(path: &str) -> bool {
+    std::path::Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "txt")
 }
 
 /// The canonical name at the beginning of a requirement line.

@@ -1,4 +1,4 @@
-//! Names of the standard library: those of every CPython from 3.8 to 3.13, with what was removed in between.
+//! Names of the standard library: those of every `CPython` from 3.8 to 3.13, with what was removed in between.
 
 /// Whether the standard library has, or once had, this top-level module.
 pub(crate) fn has(name: &str) -> bool {

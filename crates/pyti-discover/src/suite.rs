@@ -7,7 +7,7 @@ use crate::imports::{self, Imports};
 use crate::pytest;
 use crate::python::{self, Token};
 use crate::tables;
-use crate::tree::Tree;
+use crate::tree::{Tree, is_python};
 
 /// Files whose content is looked at.
 const READ: usize = 4000;
@@ -94,7 +94,7 @@ impl Suite {
         let candidates = tree
             .files()
             .iter()
-            .filter(|path| path.ends_with(".py") && is_candidate(path, &config));
+            .filter(|path| is_python(path) && is_candidate(path, &config));
         for path in candidates.take(READ) {
             if let Some(text) = tree.text(path) {
                 looks.insert(path, look(&text));
@@ -309,7 +309,7 @@ fn doctest_modules(
             .files()
             .iter()
             .filter(|file| *file == path || file.starts_with(&prefix));
-        for file in files.filter(|file| file.ends_with(".py")).take(READ) {
+        for file in files.filter(|file| is_python(file)).take(READ) {
             let Some(text) = tree.text(file).filter(|text| text.contains(">>> ")) else {
                 continue;
             };

@@ -13,6 +13,13 @@ const FILE_BYTES: u64 = 2 << 20;
 /// Folders in folders.
 const DEPTH: usize = 64;
 
+/// Whether a path is that of a Python source.
+pub(crate) fn is_python(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "py")
+}
+
 /// A source tree. Paths are relative to its root, with `/`.
 pub trait Tree {
     /// All regular files, sorted.

@@ -52,6 +52,10 @@ pub fn parse(results: &[u8]) -> Result<Inspection, InspectError> {
 }
 
 /// Runs the verb with the arguments after it.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every verb takes its arguments alike"
+)]
 pub fn main(args: Vec<OsString>) -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,

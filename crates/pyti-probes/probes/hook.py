@@ -20,6 +20,10 @@ def version_of(module_name):
         return None
 
 
+class BackendMissing(Exception):
+    """The backend's module has no such object."""
+
+
 def load(config):
     for path in reversed(config["backend_path"]):
         sys.path.insert(0, os.path.join(config["source"], path))
@@ -27,7 +31,11 @@ def load(config):
     import importlib
     backend = importlib.import_module(module_name)
     for attribute in filter(None, attributes.split(".")):
-        backend = getattr(backend, attribute)
+        try:
+            backend = getattr(backend, attribute)
+        except AttributeError as error:
+            # an AttributeError while importing the backend is the backend's own trouble, this is none
+            raise BackendMissing(str(error))
     return module_name, backend
 
 
@@ -43,8 +51,6 @@ def main():
         described = results.describe(error)
         top = config["backend"].partition(":")[0]
         if isinstance(error, ModuleNotFoundError) and error.name and (top == error.name or top.startswith(error.name + ".")):
-            described["class"] = "BackendMissing"
-        elif isinstance(error, AttributeError):
             described["class"] = "BackendMissing"
         results.tell(present=False, error=described)
         return 1

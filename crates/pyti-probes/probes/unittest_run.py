@@ -38,13 +38,19 @@ class Result(unittest.TestResult):
 
     def stopTest(self, test):
         name = test.id()
-        outcomes = self.outcomes.pop(name, []) or ["passed"]
+        # CPython 3.12.1 ends a skipped test that it never began; addSkip has told it
+        outcomes = self.outcomes.pop(name, None)
+        if outcomes is None:
+            self.began.pop(name, None)
+            super().stopTest(test)
+            return
+        outcomes = outcomes or ["passed"]
         results.tell(e="case", id=name, outcomes=outcomes[:1], wall_s=time.monotonic() - self.began.pop(name, 0),
                      message=self.message.pop(name, ""), doctest=type(test).__name__ == "DocTestCase")
         super().stopTest(test)
 
     def text(self, error):
-        return results.cap(self._exc_info_to_string(error, None) if False else results.describe(error[1])["traceback"], 8000)
+        return results.cap(results.describe(error[1])["traceback"], 8000)
 
     def addSuccess(self, test):
         super().addSuccess(test)
@@ -53,7 +59,8 @@ class Result(unittest.TestResult):
         super().addError(test, error)
         if type(test).__name__ == "_FailedTest":
             results.tell(e="collect_error", where=test.id(), text=self.text(error))
-            self.outcomes[test.id()] = ["error"]
+            # told already, as an error of collecting: no case besides
+            self.outcomes[test.id()] = None
             return
         self.note(test, "error", self.text(error))
 

@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn answers_are_read_and_garbage_is_not() {
-        let answer = parse(b"{\"present\":true,\"requires\":[\"wheel\"],\"version\":\"setuptools 80\"}\n").unwrap();
+        let answer =
+            parse(b"{\"present\":true,\"requires\":[\"wheel\"],\"version\":\"setuptools 80\"}\n").unwrap();
         assert_eq!(answer.requires, [Foreign::from("wheel")]);
         assert_eq!(answer.backend_version.as_deref(), Some("setuptools 80"));
         assert!(matches!(parse(b"nonsense\n"), Err(ResultsError::Nothing)));

@@ -9,7 +9,12 @@ use crate::Invocation;
 use crate::lines::{self, RawError};
 
 /// The command: top-level modules first, then the others, `limit_s` seconds each.
-pub fn argv(invocation: &Invocation<'_>, top_level: &[String], modules: &[String], limit_s: u32) -> Vec<String> {
+pub fn argv(
+    invocation: &Invocation<'_>,
+    top_level: &[String],
+    modules: &[String],
+    limit_s: u32,
+) -> Vec<String> {
     let tops = serde_json::Value::from(top_level.to_vec()).to_string();
     let others = modules
         .iter()
@@ -17,7 +22,10 @@ pub fn argv(invocation: &Invocation<'_>, top_level: &[String], modules: &[String
         // running a program is not importing it
         .filter(|module| !module.ends_with(".__main__") && module.as_str() != "__main__")
         .cloned();
-    invocation.argv("importer.py", [limit_s.to_string(), tops].into_iter().chain(others))
+    invocation.argv(
+        "importer.py",
+        [limit_s.to_string(), tops].into_iter().chain(others),
+    )
 }
 
 #[derive(Deserialize)]
@@ -47,13 +55,28 @@ pub fn parse(results: &[u8]) -> (Import, Option<Loss>) {
     for line in lines {
         match line {
             Line::Finished { finished } => complete |= finished,
-            Line::Module { module, outcome, top_level, wall_s, file, code, signal, error } => {
+            Line::Module {
+                module,
+                outcome,
+                top_level,
+                wall_s,
+                file,
+                code,
+                signal,
+                error,
+            } => {
                 let outcome = match outcome.as_str() {
                     "imported" => ImportOutcome::Imported,
-                    "exited" => ImportOutcome::Exited { code: code.unwrap_or(0) },
-                    "crashed" => ImportOutcome::Crashed { signal: signal.unwrap_or(0) },
+                    "exited" => ImportOutcome::Exited {
+                        code: code.unwrap_or(0),
+                    },
+                    "crashed" => ImportOutcome::Crashed {
+                        signal: signal.unwrap_or(0),
+                    },
                     "killed" => ImportOutcome::Killed,
-                    _ => ImportOutcome::Raised { error: error.unwrap_or_default().into() },
+                    _ => ImportOutcome::Raised {
+                        error: error.unwrap_or_default().into(),
+                    },
                 };
                 modules.push(ModuleImport {
                     module: Foreign::from(module),

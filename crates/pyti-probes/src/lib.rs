@@ -1,6 +1,6 @@
 //! The few Python files that run in a box, how they are called, and how what they say is read.
 //!
-//! They run on every interpreter from CPython 3.8 on and need nothing but its standard library. What they say comes
+//! They run on every interpreter from `CPython` 3.8 on and need nothing but its standard library. What they say comes
 //! over a pipe of its own, one JSON object a line; code of the package runs in the same process and may forge or
 //! spoil it, so everything is parsed as hostile and called *claimed by the process*.
 
@@ -36,8 +36,11 @@ pub struct Invocation<'a> {
 
 impl Invocation<'_> {
     pub(crate) fn argv(&self, probe: &str, rest: impl IntoIterator<Item = String>) -> Vec<String> {
-        let mut argv =
-            vec![self.python.to_owned(), format!("{}/{probe}", self.probes), self.results_fd.to_string()];
+        let mut argv = vec![
+            self.python.to_owned(),
+            format!("{}/{probe}", self.probes),
+            self.results_fd.to_string(),
+        ];
         argv.extend(rest);
         argv
     }

@@ -8,7 +8,10 @@ use serde::de::DeserializeOwned;
 /// Reads every line that can be read, and counts the bytes of the others.
 pub(crate) fn read<T: DeserializeOwned>(results: &[u8]) -> (Vec<T>, Option<Loss>) {
     let (mut read, mut lost) = (Vec::new(), 0);
-    for line in results.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+    for line in results
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
         match serde_json::from_slice(line) {
             Ok(value) => read.push(value),
             Err(_) => lost += line.len() as u64,

@@ -21,14 +21,21 @@ pub fn argv(invocation: &Invocation<'_>) -> Vec<String> {
 
 /// Reads what it said.
 pub fn parse(results: &[u8]) -> Result<State, ResultsError> {
-    let line = results.split(|byte| *byte == b'\n').find(|line| !line.is_empty()).ok_or(ResultsError::Nothing)?;
+    let line = results
+        .split(|byte| *byte == b'\n')
+        .find(|line| !line.is_empty())
+        .ok_or(ResultsError::Nothing)?;
     serde_json::from_slice(line).map_err(ResultsError::Unreadable)
 }
 
 /// What the second start has that the first had not.
 pub fn difference(before: &State, after: &State) -> Start {
     let new = |before: &[String], after: &[String]| {
-        after.iter().filter(|name| !before.contains(name)).map(|name| Foreign::from(name.as_str())).collect()
+        after
+            .iter()
+            .filter(|name| !before.contains(name))
+            .map(|name| Foreign::from(name.as_str()))
+            .collect()
     };
     Start {
         new_modules: new(&before.modules, &after.modules),

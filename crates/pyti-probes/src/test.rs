@@ -38,12 +38,17 @@ pub fn argv(invocation: &Invocation<'_>, request: &Request<'_>) -> Vec<String> {
     };
     let config =
         json!({ "tree": request.tree, "subjects": request.subject_modules, "site": request.site_packages });
-    invocation.argv(probe, std::iter::once(config.to_string()).chain(request.arguments.iter().cloned()))
+    invocation.argv(
+        probe,
+        std::iter::once(config.to_string()).chain(request.arguments.iter().cloned()),
+    )
 }
 
 /// Variables that tests may gain from.
 pub fn env() -> Vec<(String, String)> {
-    [("PYTI", "1"), ("CI", "1")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    [("PYTI", "1"), ("CI", "1")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
 }
 
 #[derive(Deserialize)]
@@ -64,10 +69,7 @@ enum Line {
         #[serde(default)]
         doctest: bool,
     },
-    Subtest {
-        #[serde(default)]
-        failed: bool,
-    },
+    Subtest {},
     Deselected {
         n: u64,
     },
@@ -128,13 +130,26 @@ fn take(test: &mut Test, line: Line) {
         Line::Version { version } => {
             test.runner_version = version.filter(|v| v.len() < 40 && v.bytes().all(|b| b.is_ascii_graphic()));
         }
-        Line::Case { id, outcomes, wall_s, message, output, doctest } => {
+        Line::Case {
+            id,
+            outcomes,
+            wall_s,
+            message,
+            output,
+            doctest,
+        } => {
             for word in &outcomes {
-                let Some(outcome) = count(&mut test.counts, word) else { continue };
+                let Some(outcome) = count(&mut test.counts, word) else {
+                    continue;
+                };
                 if doctest {
                     test.counts.doctests += 1;
                 }
-                let cap = if outcome == TestOutcome::Passed { CASES } else { CASES * 10 };
+                let cap = if outcome == TestOutcome::Passed {
+                    CASES
+                } else {
+                    CASES * 10
+                };
                 if test.cases.len() >= cap {
                     test.cases_dropped += 1;
                     continue;
@@ -148,22 +163,28 @@ fn take(test: &mut Test, line: Line) {
                 });
             }
         }
-        Line::Subtest { failed: _ } => test.counts.subtests += 1,
+        Line::Subtest {} => test.counts.subtests += 1,
         Line::Deselected { n } => test.counts.deselected += n,
         Line::CollectError { place, text } => {
             test.counts.errors += 1;
             if test.collection_errors.len() < 200 {
-                test.collection_errors.push((Foreign::from(place), Foreign::from(text)));
+                test.collection_errors
+                    .push((Foreign::from(place), Foreign::from(text)));
             }
         }
-        Line::Proof { name, file, installed } => {
+        Line::Proof {
+            name,
+            file,
+            installed,
+        } => {
             test.against_installed &= installed;
             test.proof.insert(name, Foreign::from(file));
         }
         Line::Adjust { text } => test.adjustments.push(text.chars().take(500).collect()),
         Line::NoRunner { error } => {
             let text = format!("{}: {}", error.class, error.message);
-            test.collection_errors.push((Foreign::from("the runner"), Foreign::from(text)));
+            test.collection_errors
+                .push((Foreign::from("the runner"), Foreign::from(text)));
         }
         Line::Done { exit } => {
             test.finished = true;
@@ -201,7 +222,10 @@ garbage
 {"e":"done","exit":1}
 "#;
         let (test, loss) = parse(text);
-        assert_eq!((test.counts.passed, test.counts.errors, test.counts.deselected), (2, 1, 31));
+        assert_eq!(
+            (test.counts.passed, test.counts.errors, test.counts.deselected),
+            (2, 1, 31)
+        );
         assert!(test.finished && test.against_installed);
         assert_eq!(test.exit, Some(1));
         assert!(loss.is_some(), "the garbage is counted");
