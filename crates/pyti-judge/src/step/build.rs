@@ -25,30 +25,31 @@ fn build_rank(code: ReasonCode) -> u8 {
 }
 
 pub(super) fn build(job: &JobRecord, task: &TaskRecord, failed: bool) -> Finding {
-    let (error, backend, present) = match &task.raw {
-        Some(RawData::Hook(hook)) => (hook.error.as_ref(), Some(hook.backend.as_str()), hook.present),
-        Some(RawData::Build(build)) => (build.error.as_ref(), None, true),
-        _ => (None, None, true),
+    let (error, backend) = match &task.raw {
+        Some(RawData::Hook(hook)) => (hook.error.as_ref(), Some(hook.backend.as_str())),
+        Some(RawData::Build(build)) => (build.error.as_ref(), None),
+        _ => (None, None),
     };
     let declared = job
         .inspection()
         .map(|inspection| inspection.build.backend.as_str());
     let backend = backend.or(declared).filter(|name| !name.is_empty());
     let no_wheel = matches!(&task.raw, Some(RawData::Build(build)) if build.wheel.is_none());
-    let dead = dead(task);
+    // After a build that gave a wheel only readers of ours run.
+    let built_well = matches!(&task.raw, Some(RawData::Build(build)) if build.wheel.is_some());
+    let dead = if built_well && !failed {
+        Vec::new()
+    } else {
+        dead(task)
+    };
     if !failed && error.is_none() && !no_wheel && dead.is_empty() {
-        return built(task);
+        return with_wheel(task);
     }
     let last = match error {
         Some(error) => cause::error_line(error),
         None => shorten(cause::last_line(&said(task)), 300).to_owned(),
     };
-    let fallback = if !present {
-        Reason::new(
-            ReasonCode::BuildBackendMissing,
-            format!("{} has no such hook", backend.unwrap_or("it")).as_str(),
-        )
-    } else if no_wheel && error.is_none() && !failed {
+    let fallback = if no_wheel && error.is_none() && !failed {
         Reason::new(ReasonCode::BuildNoWheel, last.as_str())
     } else {
         Reason::new(ReasonCode::BuildBackendError, last.as_str())
@@ -119,7 +120,7 @@ pub(super) fn build(job: &JobRecord, task: &TaskRecord, failed: bool) -> Finding
 }
 
 /// A build that gave a wheel, and what is to be said of it.
-fn built(task: &TaskRecord) -> Finding {
+fn with_wheel(task: &TaskRecord) -> Finding {
     let mut finding = Finding::held();
     let Some(RawData::Build(build)) = &task.raw else {
         return finding;

@@ -61,9 +61,11 @@ pub(super) fn import(job: &JobRecord, task: &TaskRecord, failed: bool) -> Findin
     if bad.is_empty() {
         let mut finding = Finding::held();
         let other: Vec<_> = raw.modules.iter().filter(|m| !good(m)).collect();
-        if other.is_empty() && failed {
-            // Every module is there, and still the task failed: its own command did.
-            return without_modules(dead(task));
+        // Crashes of modules are contained: where the command itself ended badly, modules may be missing.
+        let dead = dead(task);
+        let ended_badly = task.deciding().is_some_and(|e| !e.effect.exit.is_success());
+        if !dead.is_empty() || failed && (ended_badly || other.is_empty()) {
+            return without_modules(dead);
         }
         if !other.is_empty() {
             let names: Vec<_> = other.iter().take(3).map(|m| m.module.lossy()).collect();

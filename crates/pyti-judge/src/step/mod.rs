@@ -4,7 +4,7 @@ mod build;
 mod import;
 mod test;
 
-use pyti_model::outcome::{Reason, ReasonCode, Status, TaskResult};
+use pyti_model::outcome::{Blame, Reason, ReasonCode, Status, TaskResult};
 use pyti_model::raw::RawData;
 use pyti_model::{FileKind, Foreign};
 
@@ -78,6 +78,8 @@ pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) end: End,
+    /// The agent saw something to look at that no reason names.
+    pub(crate) warned: bool,
     pub(crate) reasons: Vec<Reason>,
 }
 
@@ -85,7 +87,7 @@ impl Step {
     pub(crate) fn result(&self) -> TaskResult {
         match self.end {
             End::Failed(_) => TaskResult::Failure,
-            End::Held if self.reasons.is_empty() => TaskResult::Success,
+            End::Held if self.reasons.is_empty() && !self.warned => TaskResult::Success,
             End::Held | End::Empty => TaskResult::Warnings,
             End::Ours | End::Unfinished => TaskResult::Exception,
             End::NotRun => TaskResult::Skipped,
@@ -153,6 +155,8 @@ pub(crate) fn step(job: &JobRecord, task: &TaskRecord) -> Step {
     if matches!(finding.end, End::Failed(_)) {
         let stated = !task.reasons.is_empty() && !matches!(role, Role::Import | Role::Test);
         let first = finding.reasons.first();
+        // Dependencies that a limit kept from being locked or installed are not proven to be impossible.
+        let stated = stated && !(tooling(role) && first.is_some_and(|r| status_of(r.code).is_some_and(dies)));
         // What only the agent can know (a download, a budget, a hash) comes before what texts suggest.
         if stated && first.is_none_or(|r| !settles(r.code)) && task.reasons.iter().any(|r| settles(r.code)) {
             let (mut told, rest): (Vec<_>, Vec<_>) =
@@ -174,6 +178,15 @@ pub(crate) fn step(job: &JobRecord, task: &TaskRecord) -> Step {
         End::Failed(status) => End::Failed(settled(role, status, &finding.reasons)),
         other => other,
     };
+    if tooling(role) {
+        for reason in finding
+            .reasons
+            .iter_mut()
+            .filter(|r| status_of(r.code).is_some_and(dies))
+        {
+            reason.blame = Blame::Environment;
+        }
+    }
     let at = task.deciding().map(|e| e.seq).or(task.ended_seq);
     for reason in &mut finding.reasons {
         reason.task.get_or_insert_with(|| task.name.clone());
@@ -181,10 +194,14 @@ pub(crate) fn step(job: &JobRecord, task: &TaskRecord) -> Step {
             reason.evidence.extend(at);
         }
     }
+    // Of builds, imports and starts the raw data say more exactly what is worth a warning.
+    let seen = matches!(role, Role::Build | Role::Import | Role::Start);
+    let warned = task.result == Some(TaskResult::Warnings) && !seen;
     Step {
         name: task.name.clone(),
         role,
         end,
+        warned,
         reasons: finding.reasons,
     }
 }
@@ -215,6 +232,11 @@ fn settled(role: Role, status: Status, reasons: &[Reason]) -> Status {
         Role::Environment => first.filter(|s| !dies(*s)).unwrap_or(Status::Error),
         _ => first.unwrap_or(status),
     }
+}
+
+/// Whether the commands of a role are ours: a resolver, an installer of dependencies.
+fn tooling(role: Role) -> bool {
+    matches!(role, Role::Resolve | Role::Environment)
 }
 
 fn dies(status: Status) -> bool {
@@ -292,7 +314,11 @@ fn unpack(task: &TaskRecord, failed: bool) -> Finding {
         return plain(task, failed, ReasonCode::BadArchive);
     };
     if let Some(fatal) = &raw.fatal {
-        return Finding::failed(dead(task), Reason::new(ReasonCode::BadArchive, fatal.clone()));
+        // Also when a limit ended the reader: the archive is what it fell over.
+        let reason = Reason::new(ReasonCode::BadArchive, fatal.clone());
+        let mut reasons = vec![reason.clone()];
+        merge(&mut reasons, dead(task));
+        return Finding::failed(reasons, reason);
     }
     // Somebody who writes outside of the archive's folder does not do so by accident.
     let climbs = |why: &str| {

@@ -739,3 +739,75 @@ fn the_wheel_stands_for_the_release() {
     assert_eq!(pyti_judge::headline(&jobs[..1]), 0);
     assert_eq!(pyti_judge::headline(&[]), 0);
 }
+
+#[test]
+fn what_the_agent_says_in_passing_is_kept() {
+    // An import that is left out because nothing can be imported comes with empty raw data.
+    let meta = Job::wheel()
+        .raw("install", install_of(&[]))
+        .skipped("import")
+        .skipped("lock-test")
+        .skipped("test");
+    let meta = meta.raw("import", import_of(&[]));
+    expect(&meta, Status::Install, Some(R::NoTests));
+    let warned = Job::wheel().with("install", |t| t.result = Some(TaskResult::Warnings));
+    let judgement = expect(&warned, Status::Pass, None);
+    assert_eq!(judgement.task("install").unwrap().0, TaskResult::Warnings);
+    // The agent warns of any compiler call that failed; a question of configure is none.
+    let asked = Job::sdist().with("build", |t| t.result = Some(TaskResult::Warnings));
+    assert_eq!(asked.judged().task("build").unwrap().0, TaskResult::Success);
+}
+
+#[test]
+fn limits_on_our_own_readers_are_not_the_builds() {
+    let after = Job::sdist().with("build", |t| t.effects.push(limited(Limit::Memory)));
+    expect(&after, Status::Pass, None);
+    let bomb = RawData::Unpack(Unpack {
+        fatal: Some("reading it ended by a limit".into()),
+        ..Unpack::default()
+    });
+    let judgement = expect(
+        &Job::sdist().fails("unpack", Some(bomb), limited(Limit::Memory)),
+        Status::Broken,
+        Some(R::BadArchive),
+    );
+    assert!(codes(&judgement).contains(&R::MemoryLimit));
+    let slow = Job::wheel().fails("env-runtime", None, limited(Limit::Disk));
+    let slow = slow.with("env-runtime", |t| {
+        t.reasons = vec![Reason::new(R::Unresolvable, "limit")]
+    });
+    let judgement = expect(&slow, Status::Error, Some(R::DiskLimit));
+    assert_eq!(judgement.outcome.reasons[0].blame, Blame::Environment);
+    let refused = Job::wheel().fails("env-runtime", None, effect(Exit::Code(1)));
+    let refused = refused.with("env-runtime", |t| {
+        t.reasons = vec![Reason::new(R::Unresolvable, "bad wheel")]
+    });
+    expect(&refused, Status::Broken, Some(R::Unresolvable));
+}
+
+#[test]
+fn a_hook_that_died_without_an_answer_is_no_missing_backend() {
+    let mut hook = hook(None);
+    if let RawData::Hook(hook) = &mut hook {
+        hook.present = false;
+    }
+    let job = Job::sdist().fails("requires", Some(hook), saying(Exit::Code(1), "boom\n"));
+    let judgement = expect(&job, Status::Fail, Some(R::BuildBackendError));
+    assert_eq!(detail(&judgement, R::BuildBackendError), "boom");
+}
+
+#[test]
+fn an_import_that_was_cut_off_does_not_load() {
+    let cut = Job::wheel().fails(
+        "import",
+        Some(import_of(&[imported("thing")])),
+        limited(Limit::Wall),
+    );
+    expect(&cut, Status::Killed, Some(R::TimeLimit));
+    let odd = Job::wheel().fails(
+        "import",
+        Some(import_of(&[imported("thing")])),
+        effect(Exit::Code(3)),
+    );
+    expect(&odd, Status::Fail, Some(R::ImportError));
+}
