@@ -1,5 +1,6 @@
 //! What tasks, their settings and the runner do, one rule a test.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
@@ -370,11 +371,11 @@ fn a_panicking_observer_ends_the_run_instead_of_hanging_it() {
             Ok(Outcome::success())
         });
     });
-    let watched = std::panic::catch_unwind(|| {
+    let watched = std::panic::catch_unwind(AssertUnwindSafe(|| {
         Runner::new().run(&graph, &(), |event| {
             assert!(!matches!(event.kind, EventKind::Started { .. }), "seen enough");
         })
-    });
+    }));
     assert!(watched.is_err());
 }
 
