@@ -541,13 +541,19 @@ fn command_steps(command: &Command, ends: &Ends) -> Result<Vec<(Step, String)>, 
         "closing files",
     );
     for (resource, value) in [
-        (libc::RLIMIT_CORE, 0),
-        (libc::RLIMIT_NOFILE, u64::from(limits.open_files)),
-        (libc::RLIMIT_FSIZE, limits.file_bytes),
-        (libc::RLIMIT_NPROC, u64::from(limits.processes) + 2),
-        (libc::RLIMIT_MSGQUEUE, 1 << 20),
-        (libc::RLIMIT_MEMLOCK, 8 << 20),
-        (libc::RLIMIT_CPU, u64::from(limits.cpu_s) + 5),
+        (libc::c_long::from(libc::RLIMIT_CORE), 0),
+        (
+            libc::c_long::from(libc::RLIMIT_NOFILE),
+            u64::from(limits.open_files),
+        ),
+        (libc::c_long::from(libc::RLIMIT_FSIZE), limits.file_bytes),
+        (
+            libc::c_long::from(libc::RLIMIT_NPROC),
+            u64::from(limits.processes) + 2,
+        ),
+        (libc::c_long::from(libc::RLIMIT_MSGQUEUE), 1 << 20),
+        (libc::c_long::from(libc::RLIMIT_MEMLOCK), 8 << 20),
+        (libc::c_long::from(libc::RLIMIT_CPU), u64::from(limits.cpu_s) + 5),
     ] {
         step(&mut steps, Step::Rlimit(resource, value), "setting limits");
     }

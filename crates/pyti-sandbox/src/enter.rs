@@ -317,6 +317,7 @@ fn make_root(spec: &JobSpec, trees: Vec<Tree>) -> Result<(), EnterError> {
 }
 
 pub(crate) fn loopback_up() -> io::Result<()> {
+    const SIOCSIFFLAGS: u32 = 0x8914;
     // SAFETY: the request is filled in before the call; the socket is closed by its owner
     unsafe {
         let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
@@ -324,16 +325,11 @@ pub(crate) fn loopback_up() -> io::Result<()> {
         let socket = OwnedFd::from_raw_fd(fd);
         let mut request: libc::ifreq = std::mem::zeroed();
         for (slot, byte) in request.ifr_name.iter_mut().zip(b"lo") {
-            *slot = byte.cast_signed();
+            *slot = libc::c_char::from_ne_bytes([*byte]);
         }
         let flags = libc::IFF_UP | libc::IFF_RUNNING;
         request.ifr_ifru.ifru_flags = i16::try_from(flags).unwrap_or(0);
-        check(libc::c_long::from(libc::ioctl(
-            socket.as_raw_fd(),
-            libc::SIOCSIFFLAGS,
-            &raw const request,
-        )))
-        .map(|_| ())
+        sys::ioctl(socket.as_raw_fd(), SIOCSIFFLAGS, &raw const request)
     }
 }
 

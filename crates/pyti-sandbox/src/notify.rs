@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use pyti_model::effect::Denial;
 use pyti_model::foreign::Foreign;
 
+use crate::sys;
 use crate::syscalls;
 
 /// Most different calls that are listed.
@@ -36,10 +37,10 @@ struct Response {
     flags: u32,
 }
 
-const RECV: libc::c_ulong = 0xc050_2100;
-const SEND: libc::c_ulong = 0xc018_2101;
-const ID_VALID: libc::c_ulong = 0x4008_2102;
-const SET_FLAGS: libc::c_ulong = 0x4008_2104;
+const RECV: u32 = 0xc050_2100;
+const SEND: u32 = 0xc018_2101;
+const ID_VALID: u32 = 0x4008_2102;
+const SET_FLAGS: u32 = 0x4008_2104;
 
 /// The listening end of a command's filter.
 pub(crate) struct Denials {
@@ -52,7 +53,7 @@ impl Denials {
     pub(crate) fn new(listener: OwnedFd) -> Self {
         // wakes the answered thread on the same CPU (Linux 6.6); without it answers only take longer
         // SAFETY: the flags are a number, not a pointer
-        unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, 1) };
+        unsafe { libc::syscall(libc::SYS_ioctl, listener.as_raw_fd(), SET_FLAGS, 1) };
         Self {
             listener,
             seen: Vec::new(),
@@ -69,13 +70,13 @@ impl Denials {
         // SAFETY: the structures are the kernel's; all-zero is what it wants before receiving
         unsafe {
             let mut notification: Notification = std::mem::zeroed();
-            if libc::ioctl(self.listener.as_raw_fd(), RECV, &raw mut notification) != 0 {
+            if sys::ioctl(self.listener.as_raw_fd(), RECV, &raw mut notification).is_err() {
                 // the caller was killed meanwhile
                 return;
             }
             let executable = fs::read_link(format!("/proc/{}/exe", notification.pid));
             // the number may belong to somebody else by now
-            let valid = libc::ioctl(self.listener.as_raw_fd(), ID_VALID, &raw const notification.id) == 0;
+            let valid = sys::ioctl(self.listener.as_raw_fd(), ID_VALID, &raw const notification.id).is_ok();
             let executable = executable
                 .ok()
                 .filter(|_| valid)
@@ -87,7 +88,8 @@ impl Denials {
                 error: -libc::EPERM,
                 flags: 0,
             };
-            libc::ioctl(self.listener.as_raw_fd(), SEND, &raw const response);
+            // the caller may have been killed meanwhile
+            let _ = sys::ioctl(self.listener.as_raw_fd(), SEND, &raw const response);
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) enum Step {
         size: usize,
     },
     /// `setrlimit`, soft and hard.
-    Rlimit(u32, u64),
+    Rlimit(libc::c_long, u64),
     /// `setsid`.
     NewSession,
     /// `dup2`.
@@ -139,14 +139,27 @@ fn take(step: &Step) -> Result<(), i32> {
             } => landlock(*file_access, *scoped, *size),
             Step::Rlimit(resource, value) => {
                 // what is already stricter stays so
-                let mut limit = libc::rlimit {
+                let mut limit = libc::rlimit64 {
                     rlim_cur: 0,
                     rlim_max: 0,
                 };
-                check(libc::getrlimit(*resource, &raw mut limit))?;
+                let none = std::ptr::null::<libc::rlimit64>();
+                check_long(libc::syscall(
+                    libc::SYS_prlimit64,
+                    0,
+                    *resource,
+                    none,
+                    &raw mut limit,
+                ))?;
                 limit.rlim_max = limit.rlim_max.min(*value);
                 limit.rlim_cur = limit.rlim_max;
-                check(libc::setrlimit(*resource, &raw const limit))
+                check_long(libc::syscall(
+                    libc::SYS_prlimit64,
+                    0,
+                    *resource,
+                    &raw const limit,
+                    none,
+                ))
             }
             Step::NewSession => check(libc::setsid()),
             Step::Dup(from, to) => {

@@ -152,3 +152,13 @@ pub(crate) fn detach(target: &CStr) -> io::Result<()> {
     }))
     .map(|_| ())
 }
+
+/// `ioctl` with a pointer. By number, because C libraries disagree about the type of the request.
+///
+/// # Safety
+///
+/// The pointer is what the request wants.
+pub(crate) unsafe fn ioctl<T>(fd: RawFd, request: u32, value: *const T) -> io::Result<()> {
+    // SAFETY: as promised by the caller
+    check(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, value) }).map(|_| ())
+}
