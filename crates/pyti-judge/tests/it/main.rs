@@ -1,5 +1,6 @@
 //! Tests of the judge over whole recordings.
 
+mod building;
 mod comparing;
 mod document;
 mod folding;

@@ -197,6 +197,10 @@ proptest! {
     #[test]
     fn one_more_failure_never_makes_it_better(job in any_job(), at in 0..17_usize, emptied in any::<bool>()) {
         let before = job.judged().outcome.status;
+        // An error of ours says nothing; that the tests' side failed instead may well let it load.
+        if before == Status::Error {
+            return Ok(());
+        }
         let mut worse = job;
         let count = worse.tasks.len();
         let task = &mut worse.tasks[at % count];
