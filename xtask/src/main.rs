@@ -1,3 +1,94 @@
-//! What people run to test, bench and package PyTI.
+//! What people run to test, bench and package PyTI: `cargo xtask test`, `bench`, `schema`, `crates`.
 
-fn main() {}
+mod bench;
+mod graph;
+mod needs;
+mod schema;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, Subcommand};
+
+/// Tasks of the PyTI repository.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs what the tests need and runs them all
+    Test {
+        /// Install without asking (also when CI is set)
+        #[arg(long)]
+        yes: bool,
+        /// Only tests whose names contain this
+        filter: Option<String>,
+    },
+    /// Measures PyTI against doing the same by hand, in pairs, in one run
+    Bench {
+        /// Rounds
+        #[arg(long, default_value_t = 10)]
+        rounds: u32,
+        /// Only benchmarks whose names contain this
+        filter: Option<String>,
+    },
+    /// Writes the JSON Schema into docs/, or checks that it is current
+    Schema {
+        /// Only check
+        #[arg(long)]
+        check: bool,
+    },
+    /// Prints which crate needs which, and checks that arrows go down only
+    Crates,
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().task {
+        Task::Test { yes, filter } => test(yes, filter.as_deref()),
+        Task::Bench { rounds, filter } => bench::run(rounds, filter.as_deref()),
+        Task::Schema { check } => schema::run(check),
+        Task::Crates => graph::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(yes: bool, filter: Option<&str>) -> Result<()> {
+    needs::install(yes || std::env::var_os("CI").is_some())?;
+    graph::run()?;
+    schema::run(true)?;
+    let mut arguments = vec!["test", "--workspace"];
+    if let Some(filter) = filter {
+        arguments.push(filter);
+    }
+    cargo(&arguments)
+}
+
+/// Runs cargo on the workspace.
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    say(&format!("$ cargo {}", arguments.join(" ")));
+    let status = Command::new(program).args(arguments).status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!("cargo {} ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "a task talks to who runs it")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "what a task found out is its output")]
+fn print(text: &str) {
+    println!("{text}");
+}

@@ -1,6 +1,6 @@
 //! The commands that tasks run: what is in the box with them, and with which environment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pyti_box::protocol::{PROGRAM, UV, VENV};
 use pyti_sandbox::{Bind, Command, Lower, Network};
@@ -62,12 +62,12 @@ pub(crate) fn uv(job: &Job, argv: Vec<String>, env: Vec<(String, String)>, netwo
 /// Lets the compilers' calls of a command be recorded: their names come first in its PATH.
 pub(crate) fn record_compilers(job: &Job, command: &mut Command) -> Result<(), pyti_sandbox::BoxError> {
     let mut scripts = Vec::new();
-    for name in pyti_archive::compilers::NAMES {
-        // a name that the machine lacks must stay missing
-        if ["/usr/bin", "/usr/local/bin"].iter().any(|folder| PathBuf::from(folder).join(name).exists()) {
-            let script = format!("#!/bin/sh\nexec {PROGRAM} __compiler {name} \"$@\"\n");
-            scripts.push((PathBuf::from(COMPILERS).join(name), script.into_bytes(), 0o755));
-        }
+    // a name that the machine lacks must stay missing
+    let folders = [Path::new("/usr/bin"), Path::new("/usr/local/bin")];
+    for name in pyti_archive::compilers::present_in(&folders) {
+        // without this folder in PATH the real compiler is found, and what it starts is its own business
+        let script = format!("#!/bin/sh\nPATH=\"${{PATH#{COMPILERS}:}}\"\nexec {PROGRAM} __compiler {name} \"$@\"\n");
+        scripts.push((PathBuf::from(COMPILERS).join(name), script.into_bytes(), 0o755));
     }
     let path = command.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
     let mut with = std::ffi::OsString::from(COMPILERS);
@@ -75,7 +75,7 @@ pub(crate) fn record_compilers(job: &Job, command: &mut Command) -> Result<(), p
     with.push(path.unwrap_or_default());
     set_os(command, "PATH", with);
     set(command, "PYTI_COMPILER_LOG", COMPILER_LOG);
-    if !command.binds.iter().any(|b| b.target == PathBuf::from(PROGRAM)) {
+    if !command.binds.iter().any(|b| b.target == Path::new(PROGRAM)) {
         command.binds.push(bind(PROGRAM));
     }
     command.lowers.push(Lower::Layer(job.boxes.layer_of(&scripts)?));

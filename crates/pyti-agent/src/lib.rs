@@ -11,10 +11,12 @@ mod job;
 mod tasks;
 mod tree;
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use pyti_box::protocol::{CancelJob, JobDone, JobOrder, RunJob};
 use pyti_box::rpc::{Handler, Method as _, Notification as _, Peer, RpcError, answer};
@@ -127,12 +129,14 @@ impl Handler for Agent {
 #[derive(Default)]
 struct Teller {
     skipped: Option<SkipReason>,
+    began: HashMap<String, Instant>,
 }
 
 impl Teller {
     fn tell(&mut self, job: &Job, event: &GraphEvent) {
         match &event.kind {
             EventKind::Started { task, attempt } => {
+                self.began.entry(task.to_string()).or_insert_with(Instant::now);
                 job.events.send(Event::Started { task: task.to_string(), attempt: *attempt });
             }
             EventKind::Progress { task, text } => job.events.send(Event::Progress {
@@ -144,15 +148,17 @@ impl Teller {
             EventKind::Skipped { reason, .. } => self.skipped = Some(reason.clone()),
             EventKind::Ended { task, outcome, .. } => {
                 let note = job.take(task.as_str());
-                let mut chain = self.skipped.take().map(|reason| chain(&reason)).unwrap_or_default();
-                chain.extend(outcome.reasons.iter().cloned());
+                let chain = match self.skipped.take() {
+                    Some(reason) => chain(&reason),
+                    None => outcome.reasons.clone(),
+                };
                 job.events.send(Event::Ended {
                     task: task.to_string(),
                     result: result(outcome.result),
                     reasons: note.reasons,
                     chain,
                     raw: note.raw,
-                    wall_s: 0.0,
+                    wall_s: self.began.remove(task.as_str()).map_or(0.0, |began| began.elapsed().as_secs_f64()),
                     cpu_s: note.cpu_s,
                     peak_memory_bytes: note.peak_memory_bytes,
                 });

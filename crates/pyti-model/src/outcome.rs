@@ -180,7 +180,7 @@ reason_codes! {
     BuildCompilerError = "build.compiler_error", Package;
     /// the C sources do not fit the Cython that is there
     BuildCythonIncompatible = "build.cython_incompatible", Package;
-    /// setup.py asks setuptools for use_2to3, which is gone
+    /// setup.py asks setuptools for `use_2to3`, which is gone
     BuildUse2to3 = "build.use_2to3", Package;
     /// the build backend raised an error
     BuildBackendError = "build.backend_error", Package;

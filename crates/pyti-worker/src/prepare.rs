@@ -210,13 +210,13 @@ impl Worker {
                 Err(error) => jobs.push(unfetched(file, &project.name, &version, &error)),
             }
         }
-        let has_wheel = wheel.is_some();
-        if let Some(wheel) = &wheel {
+        let has_wheel = wheel.is_some() && request.only != Some(FileKind::Sdist);
+        if let Some(wheel) = wheel.as_ref().filter(|_| has_wheel) {
             let mut plan = plan(wheel.clone(), extras, request, true);
             plan.companion.clone_from(&sdist);
             jobs.insert(0, boxed(plan));
         }
-        if let Some(sdist) = sdist {
+        if let Some(sdist) = sdist.filter(|_| request.only != Some(FileKind::Wheel)) {
             let tests = !has_wheel;
             let mut plan = plan(sdist, extras, request, tests);
             plan.published = wheel.filter(|wheel| is_pure_or_same(&wheel.filename));

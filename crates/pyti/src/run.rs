@@ -76,9 +76,11 @@ async fn run_all(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
     let pieces = pieces(&args, &config, &folders)?;
     let overrides = pyti_index::config::Overrides {
         index_url: config.index_url.as_ref().map(|v| v.value.clone()),
+        remember_in: Some(folders.index()?),
         ..Default::default()
     };
-    let index = pyti_index::config::Settings::discover(&env, &overrides).context("the index is not configured")?;
+    let found = tokio::task::spawn_blocking(move || pyti_index::config::Settings::discover(&env, &overrides)).await?;
+    let index = found.context("the index is not configured")?;
     let program = std::env::current_exe().context("cannot find the program itself")?;
     let settings = Settings { index, offline: args.offline, folders, program, at_once: 2 };
     let worker = Worker::open(settings, &env).await?;

@@ -48,7 +48,10 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
     let done = job.run(cx, &command)?;
     let site_packages = site_packages(job);
     let mut read = |path: &str| -> Option<Vec<u8>> { read_in_layer(&done.layer, path, SMALL).ok().flatten() };
-    let mut facts = installed::facts(&done.changes, &site_packages, &format!("{VENV}/bin"), &mut read);
+    // uv's lock of the environment is not the package's doing
+    let lock = format!("{VENV}/.lock");
+    let changes: Vec<_> = done.changes.iter().filter(|c| c.path.as_bytes() != lock.as_bytes()).cloned().collect();
+    let mut facts = installed::facts(&changes, &site_packages, &format!("{VENV}/bin"), &mut read);
     facts.installer = installer;
     job.keep(cx, RawData::Install(facts.clone()));
     if let Some(how) = bad_end(&done.effect) {

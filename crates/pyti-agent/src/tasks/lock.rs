@@ -149,19 +149,19 @@ fn compile(
 }
 
 /// Ends a task by how its locking ended.
-pub(crate) fn conclude(cx: &Cx<'_>, raw: Resolve, unlocked: Unlocked) -> Ended {
+pub(crate) fn conclude(cx: &Cx<'_>, raw: Resolve, unlocked: Unlocked) -> Outcome {
     let job = cx.context();
     job.keep(cx, RawData::Resolve(raw));
     match unlocked {
         Unlocked::Impossible(reason) => {
             job.because(cx, reason);
-            Ok(Outcome::failure("its requirements cannot be met"))
+            Outcome::failure("its requirements cannot be met")
         }
         Unlocked::Problems(reasons) => {
             for reason in reasons {
                 job.because(cx, reason);
             }
-            Ok(Outcome::failure("what it needs cannot be had"))
+            Outcome::failure("what it needs cannot be had")
         }
     }
 }
@@ -174,6 +174,6 @@ pub(crate) fn lock_and_put(cx: &Cx<'_>, wish: &Wish, key: &pyti_graph::Key<Locke
             cx.put(key, locked)?;
             Ok(Outcome::success())
         }
-        (Err(unlocked), raw) => conclude(cx, raw, unlocked),
+        (Err(unlocked), raw) => Ok(conclude(cx, raw, unlocked)),
     }
 }

@@ -1,6 +1,6 @@
 //! lock-runtime, lock-test and test: the distribution's own tests, against the installed distribution.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use pyti_archive::unpack::{self, Then};
 use pyti_archive::wheel::WheelFacts;
@@ -69,10 +69,10 @@ pub(crate) fn lock_test(cx: &Cx<'_>) -> Ended {
                     cx.put(&TEST_LOCK, locked)?;
                     Ok(Outcome::warnings("its tests need other versions than its users get"))
                 }
-                (Err(unlocked), raw) => conclude(cx, raw, unlocked),
+                (Err(unlocked), raw) => Ok(conclude(cx, raw, unlocked)),
             }
         }
-        (Err(unlocked), raw) => conclude(cx, raw, unlocked),
+        (Err(unlocked), raw) => Ok(conclude(cx, raw, unlocked)),
     }
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn test(cx: &Cx<'_>, archive: &str) -> Ended {
         job.events.send(Event::Lost { task: Some(cx.task().to_string()), what });
     }
     raw.recipe = Recipe::clone(recipe);
-    raw.source = plan.companion.as_ref().unwrap_or(&plan.target).filename.clone();
+    raw.source.clone_from(&plan.companion.as_ref().unwrap_or(&plan.target).filename);
     let (counts, finished) = (raw.counts, raw.finished);
     job.keep(cx, RawData::Test(Box::new(raw)));
     if let Some(limit) = done.effect.limit {
@@ -181,7 +181,7 @@ fn subject(cx: &Cx<'_>) -> Result<(Offered, Vec<String>), pyti_graph::TaskError>
 /// Files of a tree, relative; folders that are links are not entered. Capped.
 fn files_below(root: &std::path::Path) -> Vec<String> {
     const CAP: usize = 200_000;
-    let mut files = BTreeMap::new();
+    let mut files = BTreeSet::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
@@ -192,9 +192,9 @@ fn files_below(root: &std::path::Path) -> Vec<String> {
             } else if let Ok(relative) = entry.path().strip_prefix(root)
                 && files.len() < CAP
             {
-                files.insert(relative.to_string_lossy().into_owned(), ());
+                files.insert(relative.to_string_lossy().into_owned());
             }
         }
     }
-    files.into_keys().collect()
+    files.into_iter().collect()
 }
