@@ -43,10 +43,15 @@ fn length(graph: &Graph<()>, capacity: u32) -> Result<u64, Box<dyn Error>> {
     while !schedule.is_done() {
         for start in schedule.start_ready() {
             let name = plan.task(start.task).name();
-            let takes = TASKS.iter().find(|(task, ..)| name == task).map_or(0, |(_, takes, _)| *takes);
+            let takes = TASKS
+                .iter()
+                .find(|(task, ..)| name == task)
+                .map_or(0, |(_, takes, _)| *takes);
             running.push(Reverse((now + takes, start.task)));
         }
-        let Some(Reverse((end, task))) = running.pop() else { break };
+        let Some(Reverse((end, task))) = running.pop() else {
+            break;
+        };
         now = end;
         schedule.finish(task, Outcome::success(), &[])?;
     }

@@ -23,27 +23,37 @@ struct Release {
 
 fn main() -> Result<(), GraphError> {
     let mut b = GraphBuilder::<Release>::new();
-    b.limits(Limits { wall: Some(Duration::from_secs(60)), ..Limits::NONE });
+    b.limits(Limits {
+        wall: Some(Duration::from_mins(1)),
+        ..Limits::NONE
+    });
 
     b.task("fetch").produces(&SOURCES).run(|cx| {
         cx.put(&SOURCES, vec!["main.c".to_owned(), "list.c".to_owned()])?;
         Ok(Outcome::success())
     });
-    b.task("compile").needs(&SOURCES).produces(&BINARY).weight(2).halt_on_failure().run(|cx| {
-        for file in cx.get(&SOURCES)?.iter() {
-            cx.checkpoint()?;
-            cx.progress(file.clone());
-            sleep(Duration::from_millis(20));
-        }
-        cx.put(&BINARY, format!("program {}", cx.context().version))?;
-        Ok(Outcome::warnings("2 warnings by the compiler"))
-    });
+    b.task("compile")
+        .needs(&SOURCES)
+        .produces(&BINARY)
+        .weight(2)
+        .halt_on_failure()
+        .run(|cx| {
+            for file in cx.get(&SOURCES)?.iter() {
+                cx.checkpoint()?;
+                cx.progress(file.clone());
+                sleep(Duration::from_millis(20));
+            }
+            cx.put(&BINARY, format!("program {}", cx.context().version))?;
+            Ok(Outcome::warnings("2 warnings by the compiler"))
+        });
     b.task("document")
         .needs(&SOURCES)
         .produces(&PAGES)
         .on_failure(Effect::Warn)
         .run(|_| Ok(Outcome::failure("list.c: an open comment")));
-    b.task("check links").needs(&PAGES).run(|_| Ok(Outcome::success()));
+    b.task("check links")
+        .needs(&PAGES)
+        .run(|_| Ok(Outcome::success()));
     b.task("upload")
         .needs(&BINARY)
         .wants(&PAGES)
@@ -56,10 +66,16 @@ fn main() -> Result<(), GraphError> {
             let pages = cx.try_get(&PAGES)?.map_or(0, |pages| *pages);
             Ok(Outcome::success().and(format!("{} and {pages} pages", cx.get(&BINARY)?)))
         });
-    b.task("tidy").after("upload").always_run().hide_if(|outcome| outcome.result.is_good());
+    b.task("tidy")
+        .after("upload")
+        .always_run()
+        .hide_if(|outcome| outcome.result.is_good());
 
     let graph = b.build()?;
-    let release = Release { version: "1.2", publish: true };
+    let release = Release {
+        version: "1.2",
+        publish: true,
+    };
     let run = Runner::new().capacity(2).run(&graph, &release, tell);
     println!("\nall in all: {}", run.report.result);
     for task in run.report.tasks.iter().filter(|task| !task.hidden) {
@@ -74,7 +90,12 @@ fn tell(event: &Event) {
         EventKind::Started { task, attempt } => println!("{task} … (attempt {attempt})"),
         EventKind::Progress { task, text } => println!("{task}: {text}"),
         EventKind::RetryScheduled { task, outcome, .. } => println!("{task}: {outcome}, once more"),
-        EventKind::Ended { task, outcome, hidden: false, .. } => println!("{task}: {outcome}"),
+        EventKind::Ended {
+            task,
+            outcome,
+            hidden: false,
+            ..
+        } => println!("{task}: {outcome}"),
         _ => (),
     }
 }

@@ -89,7 +89,9 @@ fn a_circle_of_all_kinds_of_waiting() {
         b.task("test").needs_task("install");
         b.task("outside").needs_task("test");
     });
-    let GraphError::Cycle { path } = &error else { panic!("{error}") };
+    let GraphError::Cycle { path } = &error else {
+        panic!("{error}")
+    };
     assert_eq!(path.steps.len(), 3);
     for step in [
         "build comes after test",
@@ -115,7 +117,10 @@ fn a_task_that_waits_for_itself() {
     let error = refused(|b| {
         b.task("build").wants(&WHEEL).produces(&WHEEL);
     });
-    assert!(error.to_string().contains("build reads `wheel` from build"), "{error}");
+    assert!(
+        error.to_string().contains("build reads `wheel` from build"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -150,7 +155,12 @@ fn data_that_is_only_made_elsewhere() {
         b.task("build on the moon").applies(|here| !here).produces(&WHEEL);
         b.task("install").needs(&WHEEL);
     });
-    assert!(error.to_string().contains("; not for this platform: `build on the moon`"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("; not for this platform: `build on the moon`"),
+        "{error}"
+    );
     let nobody_reads = accepted(|b| {
         b.task("build on the moon").applies(|here| !here).produces(&WHEEL);
         b.task("install on the moon").applies(|here| !here).needs(&WHEEL);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use pyti_graph::{
-    Backoff, Cancel, CancelToken, Effect, EventKind, Graph, GraphBuilder, Key, Limits, Outcome, RetryPolicy, Run,
-    Runner, SkipReason, TaskResult,
+    Backoff, Cancel, CancelToken, Effect, EventKind, Graph, GraphBuilder, Key, Limits, Outcome, RetryPolicy,
+    Run, Runner, SkipReason, TaskName, TaskResult,
 };
 
 const N: Key<u32> = Key::new("n");
@@ -33,17 +33,25 @@ fn an_error_is_told_with_its_sources_and_a_panic_with_its_words() {
     struct Build(#[source] std::io::Error);
 
     let run = ran(|b| {
-        b.task("errs").run(|_| Err(Build(std::io::Error::other("no disk")).into()));
+        b.task("errs")
+            .run(|_| Err(Build(std::io::Error::other("no disk")).into()));
         b.task("panics").run(|_| panic!("lost {}", "count"));
         b.task("panics oddly").run(|_| std::panic::panic_any(7));
-        b.task("its condition panics").only_if(|_| panic!("who knows"), "");
+        b.task("its condition panics")
+            .only_if(|_| panic!("who knows"), "");
         b.task("works").run(|_| Ok(Outcome::success()));
         b.task("lacks").needs_task("panics");
     });
     assert_eq!(outcome(&run, "errs"), "exception: cannot build: no disk");
     assert_eq!(outcome(&run, "panics"), "exception: panicked: lost count");
-    assert_eq!(outcome(&run, "panics oddly"), "exception: panicked: without words");
-    assert_eq!(outcome(&run, "its condition panics"), "exception: its condition panicked: who knows");
+    assert_eq!(
+        outcome(&run, "panics oddly"),
+        "exception: panicked: without words"
+    );
+    assert_eq!(
+        outcome(&run, "its condition panics"),
+        "exception: its condition panicked: who knows"
+    );
     assert_eq!(outcome(&run, "works"), "success");
     assert_eq!(outcome(&run, "lacks"), "skipped: panics ended with an exception");
     assert_eq!(run.report.result, TaskResult::Exception);
@@ -55,7 +63,9 @@ fn a_promise_that_is_not_kept_is_an_exception_unless_the_task_failed() {
         b.task("forgets").produces(&N).run(|_| Ok(Outcome::success()));
         b.task("reads").needs(&N);
     });
-    assert!(outcome(&run, "forgets").starts_with("exception: forgets ended with success without publishing `n`"));
+    assert!(
+        outcome(&run, "forgets").starts_with("exception: forgets ended with success without publishing `n`")
+    );
     assert_eq!(outcome(&run, "reads"), "skipped: forgets ended with an exception");
     let run = ran(|b| {
         b.task("fails").produces(&N).run(|_| Ok(Outcome::failure("no n")));
@@ -70,8 +80,12 @@ fn data_is_used_as_declared_or_not_at_all() {
             cx.put(&N, 1)?;
             Ok(Outcome::success())
         });
-        b.task("peeks").after("makes").run(|cx| Ok(Outcome::success().and(cx.get(&N)?.to_string())));
-        b.task("reads").needs(&N).run(|cx| Ok(Outcome::success().and(cx.get(&N)?.to_string())));
+        b.task("peeks")
+            .after("makes")
+            .run(|cx| Ok(Outcome::success().and(cx.get(&N)?.to_string())));
+        b.task("reads")
+            .needs(&N)
+            .run(|cx| Ok(Outcome::success().and(cx.get(&N)?.to_string())));
         b.task("misreads").needs(&N).run(|cx| {
             cx.get(&Key::<String>::new("n"))?;
             Ok(Outcome::success())
@@ -104,9 +118,15 @@ fn wanted_data_is_there_or_not() {
                 cx.put(&N, 1)?;
                 Ok(Outcome::success())
             });
-            b.task("wants").wants(&N).run(|cx| Ok(Outcome::success().and(format!("{:?}", cx.try_get(&N)?))));
+            b.task("wants")
+                .wants(&N)
+                .run(|cx| Ok(Outcome::success().and(format!("{:?}", cx.try_get(&N)?))));
         });
-        let expected = if fails { "success: None" } else { "success: Some(1)" };
+        let expected = if fails {
+            "success: None"
+        } else {
+            "success: Some(1)"
+        };
         assert_eq!(outcome(&run, "wants"), expected);
     }
 }
@@ -115,7 +135,9 @@ fn wanted_data_is_there_or_not() {
 fn of_several_producers_the_first_that_applies_is_used() {
     let graph = |here: &'static str| {
         let mut b = GraphBuilder::<(), &'static str>::new();
-        for (rank, (name, on)) in (0..).zip([("by hand", "any"), ("fast", "linux"), ("wide", "any but plan9")]) {
+        for (rank, (name, on)) in
+            (0..).zip([("by hand", "any"), ("fast", "linux"), ("wide", "any but plan9")])
+        {
             b.task(name)
                 .applies(move |os| on == *os || (on == "any but plan9" && *os != "plan9"))
                 .produces_ranked(&N, rank)
@@ -143,16 +165,23 @@ fn what_is_given_comes_before_what_is_made() {
     let m: Key<u32> = Key::new("m");
     let run = ran(|b| {
         b.give(&N, 10);
-        b.task("makes n").produces(&N).run(|_| Ok(Outcome::failure("never asked")));
-        b.task("makes both").produces(&m).produces_ranked(&Key::<u32>::new("k"), 1).run({
-            let m = m.clone();
-            move |cx| {
-                cx.put(&m, 1)?;
-                cx.put(&Key::new("k"), 1u32)?;
-                Ok(Outcome::success())
-            }
-        });
-        b.task("reads").needs(&N).run(|cx| Ok(Outcome::success().and(cx.get(&N)?.to_string())));
+        b.task("makes n")
+            .produces(&N)
+            .run(|_| Ok(Outcome::failure("never asked")));
+        b.task("makes both")
+            .produces(&m)
+            .produces_ranked(&Key::<u32>::new("k"), 1)
+            .run({
+                let m = m.clone();
+                move |cx| {
+                    cx.put(&m, 1)?;
+                    cx.put(&Key::new("k"), 1u32)?;
+                    Ok(Outcome::success())
+                }
+            });
+        b.task("reads")
+            .needs(&N)
+            .run(|cx| Ok(Outcome::success().and(cx.get(&N)?.to_string())));
     });
     assert_eq!(outcome(&run, "makes n"), "skipped: `n` was given");
     assert_eq!(outcome(&run, "reads"), "success: 10");
@@ -171,18 +200,29 @@ fn the_reason_leads_back_to_the_first_cause() {
         outcome(&run, "test"),
         "skipped: install was skipped because build failed; it also lacks docs"
     );
-    let Some(SkipReason::Needed { chain, also, origin: None }) = &run.report.task("test").unwrap().skipped else {
+    let Some(SkipReason::Needed {
+        chain,
+        also,
+        origin: None,
+    }) = &run.report.task("test").unwrap().skipped
+    else {
         panic!("{:?}", run.report.task("test"));
     };
-    assert_eq!(chain.iter().map(|link| link.task.as_str()).collect::<Vec<_>>(), ["install", "build"]);
-    assert_eq!(also.iter().map(|task| task.as_str()).collect::<Vec<_>>(), ["docs"]);
+    assert_eq!(
+        chain.iter().map(|link| link.task.as_str()).collect::<Vec<_>>(),
+        ["install", "build"]
+    );
+    assert_eq!(also.iter().map(TaskName::as_str).collect::<Vec<_>>(), ["docs"]);
 }
 
 #[test]
 fn effects_decide_what_the_whole_is() {
     let of = |on_failure, on_warnings, outcome: Outcome| {
         ran(|b| {
-            b.task("t").on_failure(on_failure).on_warnings(on_warnings).run(move |_| Ok(outcome.clone()));
+            b.task("t")
+                .on_failure(on_failure)
+                .on_warnings(on_warnings)
+                .run(move |_| Ok(outcome.clone()));
         })
         .report
         .result
@@ -195,20 +235,28 @@ fn effects_decide_what_the_whole_is() {
     assert_eq!(of(Effect::Flunk, Effect::Ignore, warnings()), TaskResult::Success);
     assert_eq!(of(Effect::Flunk, Effect::Warn, warnings()), TaskResult::Warnings);
     assert_eq!(of(Effect::Flunk, Effect::Flunk, warnings()), TaskResult::Failure);
-    assert_eq!(of(Effect::Ignore, Effect::Ignore, Outcome::retry("r")), TaskResult::Retry);
+    assert_eq!(
+        of(Effect::Ignore, Effect::Ignore, Outcome::retry("r")),
+        TaskResult::Retry
+    );
 }
 
 #[test]
 fn a_halt_starts_nothing_more_but_what_always_runs() {
     let of = |outcome: Outcome| {
         ran(|b| {
-            b.task("first").halt_on_failure().run(move |_| Ok(outcome.clone()));
+            b.task("first")
+                .halt_on_failure()
+                .run(move |_| Ok(outcome.clone()));
             b.task("next");
             b.task("tidy").needs_task("next").always_run();
         })
     };
     let run = of(Outcome::failure("bad"));
-    assert_eq!(outcome(&run, "next"), "skipped: first ended badly and halts the graph");
+    assert_eq!(
+        outcome(&run, "next"),
+        "skipped: first ended badly and halts the graph"
+    );
     assert_eq!(outcome(&run, "tidy"), "success");
     let run = of(Outcome::warnings("so so"));
     assert_eq!(outcome(&run, "next"), "success");
@@ -218,7 +266,9 @@ fn a_halt_starts_nothing_more_but_what_always_runs() {
 fn a_condition_sees_the_data_and_hidden_is_only_a_mark() {
     let run = ran(|b| {
         b.give(&N, 3);
-        b.task("odd").needs(&N).only_if(|inputs| inputs.get(&N).is_ok_and(|n| *n % 2 == 1), "n is even");
+        b.task("odd")
+            .needs(&N)
+            .only_if(|inputs| inputs.get(&N).is_ok_and(|n| *n % 2 == 1), "n is even");
         b.task("even")
             .needs(&N)
             .only_if(|inputs| inputs.get(&N).is_ok_and(|n| *n % 2 == 0), "n is odd")
@@ -235,15 +285,32 @@ fn attempts_are_counted_waited_for_and_only_the_last_one_publishes() {
     let slept = Arc::new(Mutex::new(Vec::new()));
     let sleeps = Arc::clone(&slept);
     let graph = built(|b| {
-        let backoff = Backoff { first: Duration::from_secs(10), factor: 2, most: Duration::from_secs(60) };
-        b.task("flaky").produces(&N).retry(RetryPolicy::attempts(4).backoff(backoff)).run(|cx| {
-            cx.put(&N, cx.attempt())?;
-            Ok(if cx.attempt() < 3 { Outcome::retry("busy") } else { Outcome::success() })
-        });
-        b.task("hopeless").retry(RetryPolicy::attempts(2)).run(|_| Ok(Outcome::retry("busy")));
-        b.task("honest").retry(RetryPolicy::attempts(5)).run(|_| Ok(Outcome::failure("no")));
+        let backoff = Backoff {
+            first: Duration::from_secs(10),
+            factor: 2,
+            most: Duration::from_mins(1),
+        };
+        b.task("flaky")
+            .produces(&N)
+            .retry(RetryPolicy::attempts(4).backoff(backoff))
+            .run(|cx| {
+                cx.put(&N, cx.attempt())?;
+                Ok(if cx.attempt() < 3 {
+                    Outcome::retry("busy")
+                } else {
+                    Outcome::success()
+                })
+            });
+        b.task("hopeless")
+            .retry(RetryPolicy::attempts(2))
+            .run(|_| Ok(Outcome::retry("busy")));
+        b.task("honest")
+            .retry(RetryPolicy::attempts(5))
+            .run(|_| Ok(Outcome::failure("no")));
     });
-    let run = Runner::new().sleep_by(move |wait| sleeps.lock().unwrap().push(wait.as_secs())).run(&graph, &(), |_| ());
+    let run = Runner::new()
+        .sleep_by(move |wait| sleeps.lock().unwrap().push(wait.as_secs()))
+        .run(&graph, &(), |_| ());
     let attempts: Vec<u32> = run.report.tasks.iter().map(|task| task.attempts).collect();
     assert_eq!(attempts, [3, 2, 1]);
     assert_eq!(run.data.get(&N).as_deref(), Some(&3));
@@ -254,13 +321,51 @@ fn attempts_are_counted_waited_for_and_only_the_last_one_publishes() {
 }
 
 #[test]
+fn what_an_earlier_attempt_published_is_forgotten() {
+    for puts_in in [1, 2] {
+        let run = ran(|b| {
+            b.task("flaky")
+                .produces(&N)
+                .retry(RetryPolicy::attempts(2))
+                .run(move |cx| {
+                    if cx.attempt() == puts_in {
+                        cx.put(&N, puts_in)?;
+                    }
+                    Ok(Outcome::retry("busy"))
+                });
+            b.task("wants")
+                .wants(&N)
+                .run(|cx| Ok(Outcome::success().and(format!("{:?}", cx.try_get(&N)?))));
+        });
+        let expected = if puts_in == 2 {
+            "success: Some(2)"
+        } else {
+            "success: None"
+        };
+        assert_eq!(outcome(&run, "wants"), expected);
+    }
+}
+
+#[test]
 fn limits_reach_the_body() {
     let run = ran(|b| {
-        b.limits(Limits { memory: Some(2048), processes: Some(9), ..Limits::NONE });
-        b.task("small").limits(Limits { memory: Some(1024), ..Limits::NONE }).run(|cx| {
-            let limits = cx.limits();
-            Ok(Outcome::success().and(format!("{:?} {:?} {:?}", limits.memory, limits.processes, limits.wall)))
+        b.limits(Limits {
+            memory: Some(2048),
+            processes: Some(9),
+            ..Limits::NONE
         });
+        b.task("small")
+            .limits(Limits {
+                memory: Some(1024),
+                ..Limits::NONE
+            })
+            .run(|cx| {
+                let limits = cx.limits();
+                Ok(Outcome::success().and(format!(
+                    "{:?} {:?} {:?}",
+                    limits.memory, limits.processes, limits.wall
+                )))
+            });
     });
     assert_eq!(outcome(&run, "small"), "success: Some(1024) Some(9) None");
 }
@@ -327,8 +432,14 @@ fn an_orderly_end_still_tidies_and_one_at_once_does_not() {
                 outside.cancel(how);
             }
         });
-        assert_eq!(outcome(&run, "long"), "cancelled: stopped because the graph was cancelled");
-        assert_eq!(outcome(&run, "later"), "cancelled: the graph was cancelled before this started");
+        assert_eq!(
+            outcome(&run, "long"),
+            "cancelled: stopped because the graph was cancelled"
+        );
+        assert_eq!(
+            outcome(&run, "later"),
+            "cancelled: the graph was cancelled before this started"
+        );
         assert_eq!(run.report.task("tidy").unwrap().outcome.result.as_str(), tidied);
         assert_eq!(run.report.result, TaskResult::Cancelled);
     }
@@ -346,7 +457,7 @@ fn a_cancellation_from_before_starts_nothing_and_ends_a_long_rest() {
 
     let graph = built(|b| {
         b.task("rests")
-            .retry(RetryPolicy::attempts(2).backoff(Backoff::every(Duration::from_secs(3600))))
+            .retry(RetryPolicy::attempts(2).backoff(Backoff::every(Duration::from_hours(1))))
             .run(|_| Ok(Outcome::retry("busy")));
     });
     let token = CancelToken::new();
@@ -381,7 +492,7 @@ fn a_panicking_observer_ends_the_run_instead_of_hanging_it() {
 
 #[test]
 fn tasks_may_borrow_the_context_and_a_graph_runs_again() {
-    let words = vec!["a".to_owned(), "b".to_owned()];
+    let words = ["a".to_owned(), "b".to_owned()];
     let mut b = GraphBuilder::<&[String]>::new();
     b.task("counts").produces(&N).run(|cx| {
         cx.put(&N, u32::try_from(cx.context().len())?)?;
