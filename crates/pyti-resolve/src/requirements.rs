@@ -100,13 +100,23 @@ pub fn runtime_set(name: &str, version: &str, extras: &[String]) -> Vec<String> 
     vec![format!("{name}{extras}=={version}")]
 }
 
+/// The extras between the brackets of a line.
+fn extras_of(line: &str) -> Vec<String> {
+    let inside = line.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inside, _)| inside);
+    inside.split(',').map(|extra| extra.trim().to_owned()).filter(|extra| !extra.is_empty()).collect()
+}
+
 /// What the tests need, and constraints that keep what the runtime's lock chose. On a conflict the caller locks again
 /// with the same requirements (the subject stays pinned) and no constraints.
 pub fn test_set(metadata: &Metadata, recipe: &Recipe, runtime: &IndexLock) -> (Vec<String>, Vec<String>) {
     let (name, version) = (metadata.name.lossy(), metadata.version.lossy());
-    let mut lines = runtime_set(&name, &version, &recipe.extras);
+    let mut extras = recipe.extras.clone();
+    for line in recipe.requirements.iter().filter(|line| is_named(line, &name)) {
+        extras.extend(extras_of(line));
+    }
+    let mut lines = runtime_set(&name, &version, &extras);
     for line in &recipe.requirements {
-        // The tree may name its own distribution; only the one under test counts.
+        // The tree may name its own distribution, for its extras; only the one under test counts.
         if !is_named(line, &name) {
             push_new(&mut lines, line.trim().to_owned());
         }
