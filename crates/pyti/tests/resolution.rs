@@ -1,0 +1,452 @@
+//! The rules of resolving that need boxes: how locks become environments, and how sdists are built. The rules' numbers
+//! are those of docs/resolution.md. Everything runs through the real program, over a local index.
+
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use pyti_fixtures::{Faults, LocalIndex, build};
+use pyti_model::event::{Envelope, Event};
+use pyti_model::outcome::{Reason, TaskResult};
+use pyti_model::raw::RawData;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// uv of the machine, or fetched once by pip; `None`, loudly, when this machine opens no boxes or has no uv.
+fn uv() -> Option<&'static Path> {
+    static UV: OnceLock<Option<PathBuf>> = OnceLock::new();
+    UV.get_or_init(|| {
+        let doctor = Command::new(env!("CARGO_BIN_EXE_pyti")).arg("doctor").output().unwrap();
+        if !doctor.status.success() {
+            eprintln!("SKIPPED: no box can be opened here; `pyti doctor` says why");
+            return None;
+        }
+        if let Some(uv) = pyti_resolve::uv::locate(&env) {
+            return Some(uv);
+        }
+        let wheel = pyti_resolve::uv::wheel_for(std::env::consts::ARCH)?;
+        let folder = outside(&[concat!("uv==", "0.13.9")])?;
+        Some(pyti_resolve::uv::unpack(&folder.join(wheel.filename), &folder).unwrap())
+    })
+    .as_deref()
+}
+
+/// A folder with the wheels of projects from outside, fetched once by pip; `None`, loudly, when it cannot be had.
+fn outside(wanted: &[&str]) -> Option<PathBuf> {
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one_at_a_time = LOCK.lock().unwrap();
+    let name: String = wanted.join("+").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let folder = std::env::temp_dir().join(format!("pyti-test-outside-{name}"));
+    if !folder.join("complete").exists() {
+        for one in wanted {
+            let fetched = Command::new("python3")
+                .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"])
+                .arg(&folder)
+                .arg(one)
+                .status();
+            if !fetched.is_ok_and(|status| status.success()) {
+                eprintln!("SKIPPED: pip could not fetch {one}");
+                return None;
+            }
+        }
+        std::fs::write(folder.join("complete"), "").unwrap();
+    }
+    Some(folder)
+}
+
+/// Whether this interpreter is there; loudly when it is not.
+fn has_python(version: &str) -> bool {
+    let found = pyti_resolve::interpreters::find(&env);
+    let there = pyti_resolve::interpreters::choose(&found, Some(version)).is_ok();
+    if !there {
+        eprintln!("SKIPPED: no CPython {version} on this machine");
+    }
+    there
+}
+
+/// A local index, and caches of one test.
+struct World {
+    dir: TempDir,
+    index: LocalIndex,
+    uv: &'static Path,
+}
+
+impl World {
+    fn new(uv: &'static Path, fixtures: &[&str]) -> Self {
+        let built = fixtures.iter().map(|name| build(name).unwrap()).collect();
+        let index = LocalIndex::start(built, Faults::none()).unwrap();
+        Self { dir: tempfile::tempdir().unwrap(), index, uv }
+    }
+
+    fn with_folder(self, folder: &Path) -> Self {
+        Self { index: self.index.with_folder(folder).unwrap(), ..self }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let output = Command::new(env!("CARGO_BIN_EXE_pyti"))
+            .args(["run", "--json", "--index-url", &self.index.url()])
+            .args(arguments)
+            .env("PYTI_CACHE_DIR", self.dir.path().join("cache"))
+            .env("PYTI_DATA_DIR", self.dir.path().join("data"))
+            .env("PYTI_UV", self.uv)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let summary: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}\n{said}", String::from_utf8_lossy(&output.stdout)));
+        let folder = PathBuf::from(summary["recording"].as_str().unwrap_or_else(|| panic!("{summary}\n{said}")));
+        let mut jobs = BTreeMap::new();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if let Some(name) = name.strip_suffix(".jsonl.zst") {
+                jobs.insert(name.to_owned(), pyti_worker::recording::read(&path).unwrap());
+            }
+        }
+        Run { summary, jobs }
+    }
+}
+
+/// What a run came to.
+struct Run {
+    summary: Value,
+    jobs: BTreeMap<String, Vec<Envelope>>,
+}
+
+/// How a task ended.
+struct Ended<'a> {
+    result: TaskResult,
+    reasons: &'a [Reason],
+    raw: Option<&'a RawData>,
+}
+
+impl Run {
+    fn status(&self) -> &str {
+        self.summary["status"].as_str().unwrap()
+    }
+
+    fn reasons(&self) -> Vec<&str> {
+        self.summary["reasons"].as_array().unwrap().iter().map(|r| r["code"].as_str().unwrap()).collect()
+    }
+
+    /// The events of a job: of the only one, or of the wheel's or sdist's by the beginning of its name.
+    fn events(&self, job: &str) -> &[Envelope] {
+        self.jobs.iter().find(|(name, _)| name.starts_with(job)).map(|(_, events)| events.as_slice()).unwrap()
+    }
+
+    fn ended(&self, job: &str, wanted: &str) -> Ended<'_> {
+        self.events(job)
+            .iter()
+            .find_map(|envelope| match &envelope.event {
+                Event::Ended { task, result, reasons, raw, .. } if task == wanted => {
+                    Some(Ended { result: *result, reasons, raw: raw.as_ref() })
+                }
+                _ => None,
+            })
+            .unwrap_or_else(|| panic!("no task {wanted} in {:?}", self.jobs.keys()))
+    }
+
+    /// How many commands a task ran.
+    fn commands(&self, job: &str, wanted: &str) -> usize {
+        let ran = |envelope: &&Envelope| matches!(&envelope.event, Event::Ran { task, .. } if task == wanted);
+        self.events(job).iter().filter(ran).count()
+    }
+}
+
+/// Writes a wheel with one module.
+fn write_wheel(folder: &Path, name: &str, version: &str, requires: &[&str]) {
+    let file = std::fs::File::create(folder.join(format!("{name}-{version}-py3-none-any.whl"))).unwrap();
+    let mut zip = zip::ZipWriter::new(file);
+    let info = format!("{name}-{version}.dist-info");
+    let requires: String = requires.iter().map(|line| format!("Requires-Dist: {line}\n")).collect();
+    for (path, text) in [
+        (format!("{name}.py"), format!("VERSION = '{version}'\n")),
+        (
+            format!("{info}/METADATA"),
+            format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}"),
+        ),
+        (
+            format!("{info}/WHEEL"),
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned(),
+        ),
+        (format!("{info}/RECORD"), format!("{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")),
+    ] {
+        zip.start_file(path, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+/// A project whose users get `helper` from 2 on, and whose tests want `wanted`.
+fn write_project(folder: &Path, wanted: &str) {
+    std::fs::create_dir_all(folder.join("tests")).unwrap();
+    let project = format!(
+        "[build-system]\nrequires = ['plain-backend']\nbuild-backend = 'plain_backend'\n\
+         [project]\nname = 'subject'\nversion = '1.0'\ndependencies = ['helper>=1']\n\
+         [dependency-groups]\ntest = ['{wanted}']\n"
+    );
+    for (path, text) in [
+        ("pyproject.toml", project.as_str()),
+        ("PKG-INFO", "Metadata-Version: 2.1\nName: subject\nVersion: 1.0\nRequires-Dist: helper>=1\n"),
+        ("subject.py", "import helper\nVERSION = helper.VERSION\n"),
+        ("tests/__init__.py", ""),
+        (
+            "tests/test_it.py",
+            "import unittest\nimport subject\n\nclass It(unittest.TestCase):\n    def test_it(self):\n        \
+             self.assertTrue(subject.VERSION)\n",
+        ),
+    ] {
+        std::fs::write(folder.join(path), text).unwrap();
+    }
+}
+
+#[test]
+fn rule_10_the_tests_keep_the_runtime_s_versions() {
+    let Some(uv) = uv() else { return };
+    let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_wheel(wheels.path(), "helper", "1.0", &[]);
+    write_wheel(wheels.path(), "helper", "2.0", &[]);
+    let world = World::new(uv, &["plain-backend"]).with_folder(wheels.path());
+    write_project(project.path(), "helper");
+    let run = world.run(&[project.path().to_str().unwrap()]);
+    assert_eq!(run.status(), "pass", "{}", run.summary);
+    assert!(!run.reasons().contains(&"test_env_differs"), "{}", run.summary);
+    let Some(RawData::Resolve(locked)) = run.ended("", "lock-test").raw else { panic!("no lock") };
+    assert!(locked.locked.contains(&("helper".into(), "2.0".into())), "{locked:?}");
+}
+
+#[test]
+fn rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_is_said() {
+    let Some(uv) = uv() else { return };
+    let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_wheel(wheels.path(), "helper", "1.0", &[]);
+    write_wheel(wheels.path(), "helper", "2.0", &[]);
+    let world = World::new(uv, &["plain-backend"]).with_folder(wheels.path());
+    write_project(project.path(), "helper<2");
+    let run = world.run(&[project.path().to_str().unwrap()]);
+    assert_eq!(run.status(), "pass", "{}", run.summary);
+    assert!(run.reasons().contains(&"test_env_differs"), "{}", run.summary);
+    let Some(RawData::Resolve(runtime)) = run.ended("", "lock-runtime").raw else { panic!("no lock") };
+    assert!(runtime.locked.contains(&("helper".into(), "2.0".into())), "{runtime:?}");
+    let Some(RawData::Resolve(test)) = run.ended("", "lock-test").raw else { panic!("no lock") };
+    assert!(test.locked.contains(&("helper".into(), "1.0".into())), "{test:?}");
+}
+
+#[test]
+fn rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock() {
+    let Some(uv) = uv() else { return };
+    let world = World::new(uv, &["sdist-only-dependency", "only-an-sdist", "plain-backend", "pure-passes"]);
+    let run = world.run(&["sdist-only-dependency", "--only", "wheel"]);
+    assert_eq!(run.status(), "pass", "{}", run.summary);
+    let lock = run
+        .events("")
+        .iter()
+        .find_map(|envelope| match &envelope.event {
+            Event::Locked { purpose: pyti_model::plan::Purpose::Runtime, lock } => Some(lock),
+            _ => None,
+        })
+        .unwrap();
+    assert!(lock.index_lock.contains("only_an_sdist-1.0.0-0sdist-py30-none-any.whl"), "{}", lock.index_lock);
+    let sdist = build("only-an-sdist").unwrap().files.remove(0).1;
+    let sha256 = pyti_index_digest(&sdist);
+    let wheels = pyti_resolve::lock::parse_box_lock(&lock.box_lock).unwrap();
+    let built = wheels.iter().find(|wheel| wheel.name == "only-an-sdist").unwrap();
+    assert_eq!(built.built_from.as_ref().map(|d| d.as_str()), Some(sha256.as_str()));
+    assert_eq!(built.filename, "only_an_sdist-1.0.0-py3-none-any.whl");
+    assert_ne!(built.sha256.as_str(), sha256);
+    let Some(RawData::Resolve(first)) = run.ended("", "lock-runtime").raw else { panic!("no lock") };
+    assert_eq!(first.built, 1, "{first:?}");
+    // built once
+    let again = world.run(&["sdist-only-dependency", "--only", "wheel"]);
+    let Some(RawData::Resolve(second)) = again.ended("", "lock-runtime").raw else { panic!("no lock") };
+    assert_eq!((second.built, again.status()), (0, "pass"), "{second:?}");
+}
+
+fn pyti_index_digest(bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let store = pyti_index::FileStore::open(folder.path()).unwrap();
+    store.insert_bytes(bytes, "file").unwrap().0.as_str().to_owned()
+}
+
+#[test]
+fn rule_12_an_environment_is_made_once_with_its_byte_code() {
+    let Some(uv) = uv() else { return };
+    let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_wheel(wheels.path(), "helper", "2.0", &[]);
+    let world = World::new(uv, &["plain-backend"]).with_folder(wheels.path());
+    write_project(project.path(), "helper");
+    let cached = |run: &Run| match run.ended("", "env-runtime").raw {
+        Some(RawData::Provide(provide)) => (provide.cached, provide.environment.clone(), provide.packages),
+        other => panic!("{other:?}"),
+    };
+    let first = world.run(&[project.path().to_str().unwrap()]);
+    let second = world.run(&[project.path().to_str().unwrap()]);
+    let ((was, one, packages), (is, two, _)) = (cached(&first), cached(&second));
+    assert_eq!((was, is, packages), (false, true, 1));
+    assert_eq!(one, two);
+    assert_eq!(second.commands("", "env-runtime"), 0);
+    // the dependency's byte code is in the layer below, so no task writes it again
+    for run in [&first, &second] {
+        for task in ["import", "test"] {
+            let rewritten = run.events("").iter().any(|envelope| match &envelope.event {
+                Event::Changed { task: of, changes } if of == task => {
+                    changes.iter().any(|change| change.path.lossy().contains("__pycache__/helper."))
+                }
+                _ => false,
+            });
+            assert!(!rewritten, "{task}");
+        }
+    }
+    let mut folders = vec![world.dir.path().join("cache")];
+    let mut byte_code = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else if entry.path().to_string_lossy().contains("/__pycache__/helper.") {
+                byte_code += 1;
+            }
+        }
+    }
+    assert!(byte_code >= 1, "no byte code in the cached environment");
+}
+
+#[test]
+fn rule_13_what_the_installer_adds_is_not_the_package_s_doing() {
+    let Some(uv) = uv() else { return };
+    let world = World::new(uv, &["build-helper"]);
+    let run = world.run(&["build-helper", "--only", "wheel"]);
+    assert_eq!(run.status(), "load", "{}", run.summary);
+    let Some(RawData::Install(install)) = run.ended("", "install").raw else { panic!("no install") };
+    let told = serde_json::to_string(install).unwrap();
+    assert!(!told.contains("uv_cache.json") && !told.contains("REQUESTED"), "{told}");
+    assert!(install.outside.is_empty(), "{told}");
+    // the module, METADATA, WHEEL and RECORD
+    assert_eq!(run.ended("", "install").result, TaskResult::Success);
+}
+
+#[test]
+fn rule_15_a_hook_that_fails_before_any_lock_is_the_build_s_failure_and_the_wheel_goes_on() {
+    let Some(uv) = uv() else { return };
+    let Some(setuptools) = outside(&["setuptools==80.9.0"]) else { return };
+    if !has_python("3.13") {
+        return;
+    }
+    let wheels = tempfile::tempdir().unwrap();
+    write_wheel(wheels.path(), "use_2to3", "1.0.0", &[]);
+    let world = World::new(uv, &["use-2to3"]).with_folder(&setuptools).with_folder(wheels.path());
+    let run = world.run(&["use-2to3", "--python", "3.13"]);
+    assert_eq!(run.ended("sdist", "requires").result, TaskResult::Failure);
+    let sdist = run.summary["files"].as_array().unwrap().iter().find(|file| file["kind"] == "sdist").unwrap();
+    assert_eq!(sdist["status"], "fail", "{}", run.summary);
+    let reason = &sdist["reasons"][0];
+    assert_eq!((reason["code"].as_str(), reason["blame"].as_str()), (Some("build.use_2to3"), Some("package")));
+    // the wheel of the same release
+    assert_eq!(run.ended("wheel", "import").result, TaskResult::Success);
+    assert_eq!(run.status(), "load", "{}", run.summary);
+}
+
+#[test]
+fn rule_16_each_hook_is_called_in_a_process_of_its_own() {
+    let Some(uv) = uv() else { return };
+    let world = World::new(uv, &["dynamic-requires", "build-helper"]);
+    let run = world.run(&["dynamic-requires"]);
+    assert_eq!(run.status(), "load", "{}", run.summary);
+    assert_eq!((run.commands("", "requires"), run.commands("", "build")), (1, 1));
+    let Some(RawData::Hook(hook)) = run.ended("", "requires").raw else { panic!("no hook") };
+    assert_eq!(hook.requires.iter().map(|r| r.lossy().into_owned()).collect::<Vec<_>>(), ["build-helper>=1"]);
+    // what it asked for was locked for the build
+    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build-2").raw else { panic!("no lock") };
+    assert_eq!(locked.locked, [("build-helper".to_owned(), "1.0.0".to_owned())]);
+}
+
+#[test]
+fn rule_17_a_legacy_sdist_is_built_with_the_newest_setuptools() {
+    let Some(uv) = uv() else { return };
+    let Some(setuptools) = outside(&["setuptools==80.9.0", "setuptools==57.5.0", "wheel==0.45.1"]) else { return };
+    if !has_python("3.13") {
+        return;
+    }
+    let world = World::new(uv, &["legacy-setup", "use-2to3"]).with_folder(&setuptools);
+    let run = world.run(&["legacy-setup", "--python", "3.13"]);
+    assert_eq!(run.status(), "load", "{}", run.summary);
+    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build").raw else { panic!("no lock") };
+    assert!(locked.locked.contains(&("setuptools".into(), "80.9.0".into())), "{locked:?}");
+    // from 3.12 on there is no second attempt
+    let run = world.run(&["use-2to3", "--python", "3.13"]);
+    assert_eq!(run.status(), "fail", "{}", run.summary);
+    assert!(run.reasons().contains(&"build.use_2to3"), "{}", run.summary);
+}
+
+#[test]
+fn rule_17_before_3_12_there_is_a_second_attempt_with_an_older_setuptools() {
+    let Some(uv) = uv() else { return };
+    let Some(setuptools) = outside(&["setuptools==80.9.0", "setuptools==57.5.0", "wheel==0.45.1"]) else { return };
+    if !has_python("3.11") {
+        return;
+    }
+    let world = World::new(uv, &["legacy-setup", "use-2to3"]).with_folder(&setuptools);
+    let run = world.run(&["use-2to3", "--python", "3.11"]);
+    assert_eq!(run.status(), "load", "{}", run.summary);
+    let build = run.ended("", "build");
+    assert_eq!(build.result, TaskResult::Warnings, "{:?}", build.reasons);
+    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build-2").raw else { panic!("no lock") };
+    assert!(locked.locked.contains(&("setuptools".into(), "57.5.0".into())), "{locked:?}");
+    // the first attempt is enough for what does not need the second
+    let run = world.run(&["legacy-setup", "--python", "3.11"]);
+    assert_eq!(run.status(), "load", "{}", run.summary);
+    assert_eq!(run.ended("", "build").result, TaskResult::Success);
+}
+
+#[test]
+fn rule_18_a_build_that_silently_drops_an_extension_is_warned_of() {
+    let Some(uv) = uv() else { return };
+    let Some(setuptools) = outside(&["setuptools==80.9.0"]) else { return };
+    if Command::new("cc").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: no C compiler on this machine");
+        return;
+    }
+    let world = World::new(uv, &["drops-extension", "builds-c-extension"]).with_folder(&setuptools);
+    let run = world.run(&["drops-extension"]);
+    assert_eq!(run.status(), "pass", "{}", run.summary);
+    assert!(run.reasons().contains(&"build.extension_dropped"), "{}", run.summary);
+    let Some(RawData::Build(build)) = run.ended("", "build").raw else { panic!("no build") };
+    assert!(build.compiler_calls.iter().any(|call| call.exit != 0), "{build:?}");
+    // an extension that compiles is no reason for a warning
+    let run = world.run(&["builds-c-extension"]);
+    assert!(!run.reasons().contains(&"build.extension_dropped"), "{}", run.summary);
+    let Some(RawData::Build(build)) = run.ended("", "build").raw else { panic!("no build") };
+    assert!(!build.compiler_calls.is_empty() && build.compiler_calls.iter().all(|call| call.exit == 0), "{build:?}");
+}
+
+#[test]
+fn a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words() {
+    let Some(uv) = uv() else { return };
+    let world = World::new(uv, &["unresolvable", "build-helper", "plain-backend"]);
+    let run = world.run(&["unresolvable", "--only", "wheel"]);
+    assert_eq!(run.status(), "broken", "{}", run.summary);
+    let reason = run.summary["reasons"].as_array().unwrap().iter().find(|r| r["code"] == "unresolvable").unwrap();
+    assert!(reason["detail"].as_str().unwrap().contains("nobody-has-this-project"), "{reason}");
+    let Some(RawData::Resolve(raw)) = run.ended("", "lock-runtime").raw else { panic!("no lock") };
+    let words = raw.explanation.as_ref().unwrap().lossy().into_owned();
+    assert!(words.contains("nobody-has-this-project was not found"), "{words}");
+    // a person sees both
+    let report = Command::new(env!("CARGO_BIN_EXE_pyti"))
+        .args(["report", "last"])
+        .env("PYTI_CACHE_DIR", world.dir.path().join("cache"))
+        .env("PYTI_DATA_DIR", world.dir.path().join("data"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&report.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("the index has no project nobody-has-this-project"), "{text}");
+    assert!(text.contains("was not found in the package registry"), "{text}");
+}
