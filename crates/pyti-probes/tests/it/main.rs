@@ -1,0 +1,10 @@
+//! The real probes on the machine's own Pythons: each trap that was met, beside a twin without it.
+
+mod doctest;
+mod hook;
+mod importer;
+mod pytest;
+mod pytest_configured;
+mod start;
+mod support;
+mod unittest;
