@@ -134,7 +134,8 @@ fn from_source(b: &mut Builder<'_>, archive: String) {
         t.needs(&BUILD_LOCK).needs(&FIRST_BUILD_LOCK).needs(&FIRST_BUILD_ENVIRONMENT).produces(&BUILD_ENVIRONMENT).run(
             |cx| {
                 if cx.get(&BUILD_LOCK)?.environment == cx.get(&FIRST_BUILD_LOCK)?.environment {
-                    cx.put(&BUILD_ENVIRONMENT, (*cx.get(&FIRST_BUILD_ENVIRONMENT)?).clone())?;
+                    let first = cx.get(&FIRST_BUILD_ENVIRONMENT)?;
+                    environment::put(cx, &BUILD_ENVIRONMENT, first.lower.clone())?;
                     return Ok(pyti_graph::Outcome::success());
                 }
                 environment::environment(cx, Purpose::Build, &BUILD_LOCK, &BUILD_ENVIRONMENT)

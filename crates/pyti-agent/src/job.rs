@@ -14,7 +14,7 @@ use pyti_model::effect::{Effect, Loss};
 use pyti_model::event::Event;
 use pyti_model::outcome::Reason;
 use pyti_model::raw::RawData;
-use pyti_sandbox::{Boxes, Command, Done, Layer};
+use pyti_sandbox::{Boxes, Command, Done, Layer, Lower};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::events::Events;
@@ -37,6 +37,7 @@ pub(crate) struct Job {
     pub(crate) lens_port: u16,
     pub(crate) cancelled: Arc<AtomicBool>,
     notes: Mutex<HashMap<String, Note>>,
+    left: Mutex<HashMap<String, Vec<Lower>>>,
 }
 
 /// The context of a task of this graph.
@@ -53,7 +54,7 @@ impl Job {
         lens_port: u16,
         cancelled: Arc<AtomicBool>,
     ) -> Self {
-        Self { order, boxes, peer, events, lens_port, cancelled, notes: Mutex::new(HashMap::new()) }
+        Self { order, boxes, peer, events, lens_port, cancelled, notes: Mutex::default(), left: Mutex::default() }
     }
 
     /// Runs a command in a box of its own and records what it did.
@@ -92,7 +93,26 @@ impl Job {
         self.note(&task.clone(), |note| note.reasons.push(reason.in_task(task)));
     }
 
-    /// Takes what a task left.
+    /// What a task's main command saw and changed is what a shell after it shows.
+    pub(crate) fn leave(&self, cx: &Cx<'_>, done: &Done, command: &Command) {
+        let changed = Lower::Layer(done.layer.clone());
+        self.leave_lowers(cx, std::iter::once(changed).chain(command.lowers.iter().cloned()).collect());
+    }
+
+    /// These layers, newest first, are what a shell after the task shows.
+    pub(crate) fn leave_lowers(&self, cx: &Cx<'_>, lowers: Vec<Lower>) {
+        // layers live in memory, so they are kept only for somebody
+        if self.order.shell.is_some() {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(cx.task().to_string(), lowers);
+        }
+    }
+
+    /// The layers that a task left, newest first.
+    pub(crate) fn left(&self, task: &str) -> Option<Vec<Lower>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).get(task).cloned()
+    }
+
+    /// Takes what a task noted.
     pub(crate) fn take(&self, task: &str) -> Note {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).remove(task).unwrap_or_default()
     }

@@ -8,6 +8,7 @@ mod commands;
 mod events;
 mod graph;
 mod job;
+mod shell;
 mod tasks;
 mod tree;
 
@@ -18,7 +19,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use pyti_box::protocol::{CancelJob, JobDone, JobOrder, RunJob};
+use pyti_box::protocol::{CancelJob, JobDone, JobOrder, RunJob, TerminalInput, TerminalSize};
 use pyti_box::rpc::{Handler, Method as _, Notification as _, Peer, RpcError, answer};
 use pyti_graph::{Cancel, CancelToken, Event as GraphEvent, EventKind, Runner, SkipReason};
 use pyti_model::event::{Event, PlannedTask};
@@ -59,6 +60,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         lens_port: inside.lens_port,
         cancel: CancelToken::new(),
         cancelled: Arc::new(AtomicBool::new(false)),
+        typing: shell::Typing::default(),
         ended: Mutex::new(ended),
     });
     let reader = inside.channel.try_clone()?;
@@ -75,6 +77,7 @@ struct Agent {
     lens_port: u16,
     cancel: CancelToken,
     cancelled: Arc<AtomicBool>,
+    typing: shell::Typing,
     ended: Mutex<Sender<()>>,
 }
 
@@ -96,11 +99,19 @@ impl Agent {
             Arc::clone(&self.cancelled),
         );
         let graph = graph::Shape { job: &job }.graph().map_err(RpcError::failed)?;
+        let shell = job.order.shell.as_ref();
+        if let Some(shell) = shell.filter(|s| !graph.plan().tasks().any(|(_, t)| t.name().as_str() == s.after)) {
+            return Err(RpcError::failed(format!("this job has no task {}", shell.after)));
+        }
         events.send(Event::Planned { tasks: planned(graph.plan()) });
         let runner = Runner::new().capacity(at_once).cancel_by(&self.cancel);
         let mut teller = Teller::default();
         runner.run(&graph, &job, |event| teller.tell(&job, event));
-        Ok(JobDone { events: events.next() - first })
+        let shell = match shell {
+            Some(shell) => Some(shell::open(&job, shell, &self.typing)?),
+            None => None,
+        };
+        Ok(JobDone { events: events.next() - first, shell })
     }
 }
 
@@ -112,10 +123,15 @@ impl Handler for Agent {
         }
     }
 
-    fn notification(&self, method: &str, _: Value) {
-        if method == CancelJob::NAME {
-            self.cancelled.store(true, Ordering::Release);
-            self.cancel.cancel(Cancel::Orderly);
+    fn notification(&self, method: &str, params: Value) {
+        match method {
+            CancelJob::NAME => {
+                self.cancelled.store(true, Ordering::Release);
+                self.cancel.cancel(Cancel::Orderly);
+            }
+            TerminalInput::NAME => self.typing.input(params),
+            TerminalSize::NAME => self.typing.resize(params),
+            _ => {}
         }
     }
 

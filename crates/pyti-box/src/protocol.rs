@@ -9,10 +9,15 @@
 //! | agent → worker | `provide` | fetch (and where needed build) everything in this lock |
 //! | agent → worker | `environment.commit` | keep the environment that was made |
 //! | agent → worker | `blob.put` | keep these bytes: a wheel that was built |
+//! | agent → worker | `terminal.opened` | the shell that was asked for runs |
+//! | agent → worker | `terminal.output` | what it wrote |
+//! | worker → agent | `terminal.input` | what was typed |
+//! | worker → agent | `terminal.size` | its window has another size now |
 //!
 //! Paths are those of the agent's own root, which both sides agree on: see the constants.
 
 use pyti_model::Digest;
+use pyti_model::effect::{Exit, Limit};
 use pyti_model::event::Envelope;
 use pyti_model::foreign::Foreign;
 use pyti_model::outcome::Reason;
@@ -67,9 +72,9 @@ pub struct JobOrder {
     /// End after this task and what it needs: to build a dependency, or to open a shell there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Open a shell in the layers after the last task; its terminal is the descriptor that was inherited.
-    #[serde(default)]
-    pub shell: bool,
+    /// When all tasks have ended, open a shell on the layers that one of them left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<ShellOrder>,
     /// Tasks at once.
     pub at_once: u32,
     /// Number of the first event, and microseconds since the recording began.
@@ -83,6 +88,108 @@ pub struct JobOrder {
 pub struct JobDone {
     /// Events that were sent, so that the worker notices when some are missing.
     pub events: u64,
+    /// How the shell ended, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<ShellEnd>,
+}
+
+/// A shell in a box.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ShellOrder {
+    /// The task whose layers it sees.
+    pub after: String,
+    /// Its terminal, which is the box's own; without one it reads and writes pipes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalOrder>,
+}
+
+/// A terminal of the box's own.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalOrder {
+    /// `TERM`.
+    pub kind: String,
+    /// How big it is.
+    pub size: WindowSize,
+}
+
+/// Size of a terminal's window, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WindowSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
+}
+
+/// How a shell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShellEnd {
+    /// How its process ended.
+    pub exit: Exit,
+    /// The limit that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+}
+
+/// The shell runs: input is taken from now on.
+pub struct TerminalOpened;
+
+impl Notification for TerminalOpened {
+    const NAME: &'static str = "terminal.opened";
+    type Params = ();
+}
+
+/// The shell, or what it started, wrote something.
+pub struct TerminalOutput;
+
+impl Notification for TerminalOutput {
+    const NAME: &'static str = "terminal.output";
+    type Params = OutputPart;
+}
+
+/// A piece of output.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct OutputPart {
+    /// Where it was written to. A terminal has only one place.
+    pub stream: OutputStream,
+    /// The bytes, at most 64 KiB.
+    pub bytes: Foreign,
+}
+
+/// Where output was written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    /// Standard output, or the terminal.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// Something was typed.
+pub struct TerminalInput;
+
+impl Notification for TerminalInput {
+    const NAME: &'static str = "terminal.input";
+    type Params = InputPart;
+}
+
+/// A piece of input.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct InputPart {
+    /// The bytes, at most 64 KiB.
+    pub bytes: Foreign,
+    /// Whether nothing follows: a pipe is closed then.
+    #[serde(default)]
+    pub last: bool,
+}
+
+/// The terminal has another size now.
+pub struct TerminalSize;
+
+impl Notification for TerminalSize {
+    const NAME: &'static str = "terminal.size";
+    type Params = WindowSize;
 }
 
 /// Stop: running commands are ended, nothing new begins.

@@ -35,7 +35,12 @@ pub fn document() -> Value {
     }
     methods!(p::RunJob, p::OpenView, p::ProvideFiles, p::CommitEnvironment, p::PutBlob);
     method(p::Happened::NAME, generator.subschema_for::<Params<p::Happened>>().to_value(), None);
-    method(p::CancelJob::NAME, generator.subschema_for::<Params<p::CancelJob>>().to_value(), None);
+    macro_rules! notifications {
+        ($($n:ty),+) => {$(
+            method(<$n>::NAME, generator.subschema_for::<Params<$n>>().to_value(), None);
+        )+};
+    }
+    notifications!(p::CancelJob, p::TerminalOpened, p::TerminalOutput, p::TerminalInput, p::TerminalSize);
     let definitions = generator.take_definitions(true);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -66,7 +71,7 @@ mod tests {
         for name in ["Envelope", "Plan", "Summary", "Foreign", "RawData"] {
             assert!(document["$defs"].get(name).is_some(), "{name}");
         }
-        for name in ["job.run", "event", "provide", "blob.put"] {
+        for name in ["job.run", "event", "provide", "blob.put", "terminal.output"] {
             assert!(document["methods"].get(name).is_some(), "{name}");
         }
     }

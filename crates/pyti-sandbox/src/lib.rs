@@ -43,7 +43,7 @@ pub use doctor::{Finding, StepOutcome, doctor};
 pub use enter::{EnterError, Inside, enter};
 pub use launch::{Job, LaunchError, launch};
 pub use layer::{Layer, StoreKind};
-pub use spec::{Bind, Command, JobSpec, Listener, Lower, Network};
+pub use spec::{Bind, Command, JobSpec, Listener, Lower, Network, Stream};
 
 /// The descriptor at which a command finds the pipe for its results.
 pub const RESULTS_FD: i32 = 200;

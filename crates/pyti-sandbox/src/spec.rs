@@ -48,6 +48,8 @@ pub struct Command {
     pub cwd: PathBuf,
     /// What standard input gives.
     pub stdin: Vec<u8>,
+    /// Where standard input is read from, in the place of `stdin`: the reading end of a pipe.
+    pub input: Option<OwnedFd>,
     /// What the root is made of, newest first.
     pub lowers: Vec<Lower>,
     /// Which network it sees.
@@ -71,7 +73,16 @@ pub struct Command {
 }
 
 /// Who hears output while it comes.
-pub type Listener = Arc<dyn Fn(&[u8]) + Send + Sync>;
+pub type Listener = Arc<dyn Fn(Stream, &[u8]) + Send + Sync>;
+
+/// Where output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
 
 impl Command {
     /// A command without network, with the default limits, on an empty root.
@@ -81,6 +92,7 @@ impl Command {
             env: Vec::new(),
             cwd: PathBuf::from("/home/dev"),
             stdin: Vec::new(),
+            input: None,
             lowers: Vec::new(),
             network: Network::None,
             limits: Limits::default(),

@@ -75,7 +75,10 @@ impl Pipes {
                 ends,
             )
         } else {
-            let (their_stdin, stdin) = sys::pipe()?;
+            let (their_stdin, stdin) = match &command.input {
+                Some(input) => (input.try_clone()?, None),
+                None => sys::pipe().map(|(theirs, ours)| (theirs, Some(ours)))?,
+            };
             let (stdout, their_stdout) = sys::pipe()?;
             let (stderr, their_stderr) = sys::pipe()?;
             let ends = Ends {
@@ -88,7 +91,7 @@ impl Pipes {
             };
             (
                 Self {
-                    stdin: Some(stdin),
+                    stdin,
                     stdout: Some(stdout),
                     stderr: Some(stderr),
                     results,

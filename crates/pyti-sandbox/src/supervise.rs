@@ -17,7 +17,7 @@ use crate::layer::Slot;
 use crate::meter::{Alive, Meter, Sample};
 use crate::network::BoxNetwork;
 use crate::notify::Denials;
-use crate::spec::{Command, Network};
+use crate::spec::{self, Command, Network};
 use crate::stream::{Ends, Pipes, Stream, drain};
 use crate::sys;
 
@@ -317,14 +317,14 @@ impl Watch<'_> {
 
     fn move_bytes(&mut self) {
         let mut heard = false;
-        for (fd, stream) in [
-            (&mut self.pipes.stdout, &mut self.stdout),
-            (&mut self.pipes.stderr, &mut self.stderr),
+        for (fd, stream, name) in [
+            (&mut self.pipes.stdout, &mut self.stdout, spec::Stream::Out),
+            (&mut self.pipes.stderr, &mut self.stderr, spec::Stream::Err),
         ] {
             heard |= drain(fd, |bytes| {
                 stream.take(bytes);
                 if let Some(listener) = &self.command.on_output {
-                    listener(bytes);
+                    listener(name, bytes);
                 }
             });
         }

@@ -1,16 +1,16 @@
 //! One job: a box, an agent in it, and the answers to its questions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pyti_box::protocol::{
-    BlobPart, CACHE, CancelJob, CommitEnvironment, ENVIRONMENTS, Happened, JobOrder, OpenView, ProvideFiles, PutBlob,
-    RunJob, STAGE, Stored, UV, View, ViewOrder,
+    BlobPart, CACHE, CancelJob, CommitEnvironment, ENVIRONMENTS, Happened, JobOrder, OpenView, OutputPart, ProvideFiles, PutBlob,
+    RunJob, STAGE, ShellEnd, ShellOrder, Stored, TerminalOpened, TerminalOutput, UV, View, ViewOrder,
 };
 use pyti_box::rpc::{CallError, Handler, Method as _, Notification as _, Peer, RpcError, answer};
 use pyti_index::Offered;
@@ -27,6 +27,7 @@ use tokio::runtime::Handle;
 use crate::built::BuiltHere;
 use crate::recording::Recorder;
 use crate::stop::Stop;
+use crate::terminal::{Input, Terminal};
 use crate::tools;
 use crate::worker::{Inner, Worker};
 
@@ -55,6 +56,7 @@ pub enum JobError {
 #[derive(Default, Clone)]
 pub(crate) struct Until {
     pub(crate) task: Option<String>,
+    pub(crate) shell: Option<(ShellOrder, Arc<dyn Terminal>)>,
 }
 
 impl Worker {
@@ -66,7 +68,21 @@ impl Worker {
         recorder: Arc<Recorder>,
         stop: &Stop,
     ) -> Result<(), JobError> {
-        self.run_at(plan, Until { task: until }, recorder, stop, 0).await
+        self.run_at(plan, Until { task: until, shell: None }, recorder, stop, 0).await.map(|_| ())
+    }
+
+    /// Carries out a plan up to the task that the order names, and opens a shell on the layers that it left.
+    /// `None` when it was stopped before.
+    pub async fn shell(
+        &self,
+        plan: Plan,
+        order: ShellOrder,
+        terminal: Arc<dyn Terminal>,
+        recorder: Arc<Recorder>,
+        stop: &Stop,
+    ) -> Result<Option<ShellEnd>, JobError> {
+        let until = Until { task: Some(order.after.clone()), shell: Some((order, terminal)) };
+        self.run_at(plan, until, recorder, stop, 0).await
     }
 
     async fn run_at(
@@ -76,10 +92,11 @@ impl Worker {
         recorder: Arc<Recorder>,
         stop: &Stop,
         depth: u32,
-    ) -> Result<(), JobError> {
+    ) -> Result<Option<ShellEnd>, JobError> {
         let prepare = |e: std::io::Error| JobError::Prepare(e.to_string());
         let stage = tempfile::Builder::new().prefix("job-").tempdir_in(&self.inner.stage).map_err(prepare)?;
         let spec = self.spec(&plan, stage.path());
+        let terminal = until.shell.as_ref().map(|(_, terminal)| Arc::clone(terminal));
         let order = self.order(&plan, until, &recorder)?;
         let job = tokio::task::spawn_blocking(move || pyti_sandbox::launch(&spec, pyti_agent::VERB))
             .await
@@ -87,7 +104,7 @@ impl Worker {
         let job = Arc::new(Mutex::new(job));
         let lens = self.serve_lens(&job)?;
         let (reader, writer) = {
-            let job = job.lock().unwrap_or_else(PoisonError::into_inner);
+            let job = lock(&job);
             (job.channel().map_err(prepare)?, job.channel().map_err(prepare)?)
         };
         let desk = Arc::new(Desk {
@@ -101,11 +118,15 @@ impl Worker {
             handle: Handle::current(),
             blobs: Mutex::new(None),
             views: Mutex::new(HashMap::new()),
+            wanted: Mutex::new(HashSet::new()),
             lost: Mutex::new(None),
             closed: AtomicBool::new(false),
+            terminal,
+            peer: OnceLock::new(),
             depth,
         });
         let peer = Peer::start(reader, writer, desk.clone()).map_err(prepare)?;
+        let _ = desk.peer.set(Arc::clone(&peer));
         let asking = Arc::clone(&peer);
         let mut running = tokio::task::spawn_blocking(move || asking.call::<RunJob>(&order));
         let done = tokio::select! {
@@ -115,14 +136,14 @@ impl Worker {
                 match tokio::time::timeout(GRACE, &mut running).await {
                     Ok(done) => done,
                     Err(_) => {
-                        job.lock().unwrap_or_else(PoisonError::into_inner).kill();
+                        lock(&job).kill();
                         running.await
                     }
                 }
             }
         };
         let said = tokio::task::spawn_blocking(move || {
-            let mut job = job.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut job = lock(&job);
             job.kill();
             job.complaint()
         })
@@ -136,16 +157,16 @@ impl Worker {
                     let why = format!("{missing} events are missing");
                     recorder.record(Event::Lost { task: None, what: Loss::Channel { why } });
                 }
-                return Ok(());
+                return Ok(done.shell);
             }
             Ok(Err(CallError::Answered(error))) => error.to_string(),
             Ok(Err(error)) => crate::provide::chain(&error),
             Err(error) => error.to_string(),
         };
         if stop.is_stopped() {
-            return Ok(());
+            return Ok(None);
         }
-        let lost = desk.lost.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lost = lock(&desk.lost).clone();
         let why = [Some(why), lost, said].into_iter().flatten().collect::<Vec<_>>().join("; ");
         recorder.record(Event::Lost { task: None, what: Loss::Channel { why: why.clone() } });
         Err(JobError::Agent(why))
@@ -205,7 +226,7 @@ impl Worker {
             uv_version: self.inner.uv.version.clone(),
             pip_wheel,
             until: until.task,
-            shell: false,
+            shell: until.shell.map(|(order, _)| order),
             at_once: self.inner.settings.at_once,
             first_event: 0,
             began_us: recorder.now_us(),
@@ -258,10 +279,10 @@ impl Worker {
         let plan = dependency_plan(file, sha256.clone(), &path, interpreter);
         let listener = Arc::new(Collector::default());
         let recorder = Arc::new(Recorder::nowhere(listener.clone()));
-        let (stop, until) = (Stop::new(), Until { task: Some("metadata".to_owned()) });
+        let (stop, until) = (Stop::new(), Until { task: Some("metadata".to_owned()), shell: None });
         let run = Box::pin(self.run_at(plan, until, recorder, &stop, depth + 1));
         run.await.map_err(|e| failed(ReasonCode::WorkerLost, e.to_string()).blaming(Blame::Us))?;
-        let events = std::mem::take(&mut *listener.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let events = std::mem::take(&mut *lock(&listener.0));
         match BuiltHere::from_events(&events) {
             Some(built) => {
                 let _ = self.inner.built.put(&sha256, interpreter, &built);
@@ -339,8 +360,12 @@ struct Desk {
     blobs: Mutex<Option<Blob>>,
     /// Views that were opened, by their path.
     views: Mutex<HashMap<String, pyti_index::View>>,
+    /// Environments that this job was told to make: it may leave no others.
+    wanted: Mutex<HashSet<String>>,
     lost: Mutex<Option<String>>,
     closed: AtomicBool,
+    terminal: Option<Arc<dyn Terminal>>,
+    peer: OnceLock<Arc<Peer>>,
     depth: u32,
 }
 
@@ -373,13 +398,13 @@ impl Desk {
             builder: Some(Arc::new(builder)),
         };
         let path = self.worker.inner.lens.open_view(view.clone());
-        self.views.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), view);
+        lock(&self.views).insert(path.clone(), view);
         Ok(View { path })
     }
 
     fn put(&self, part: &BlobPart) -> Result<Stored, RpcError> {
         let inner = &self.worker.inner;
-        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut blobs = lock(&self.blobs);
         if part.offset == 0 {
             let file = tempfile::NamedTempFile::new_in(&inner.files).map_err(RpcError::failed)?;
             *blobs = Some(Blob { file, sha256: part.sha256.clone(), size: 0 });
@@ -410,13 +435,20 @@ impl Handler for Desk {
         match method {
             OpenView::NAME => answer::<OpenView>(params, |order| self.view(order)),
             ProvideFiles::NAME => answer::<ProvideFiles>(params, |order| {
-                let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+                let views = lock(&self.views);
                 let view = order.view.as_ref().and_then(|path| views.get(path)).cloned();
                 drop(views);
                 let view = view.unwrap_or_else(|| pyti_index::View::new(self.interpreter.clone()));
-                Ok(self.handle.block_on(self.worker.provide(order, &view, self.depth)))
+                let provided = self.handle.block_on(self.worker.provide(order, &view, self.depth));
+                if !provided.ready && !provided.environment.is_empty() {
+                    lock(&self.wanted).insert(provided.environment.clone());
+                }
+                Ok(provided)
             }),
             CommitEnvironment::NAME => answer::<CommitEnvironment>(params, |key| {
+                if !lock(&self.wanted).contains(key.key.as_str()) {
+                    return Err(RpcError::bad_params("this environment was not asked for"));
+                }
                 self.worker.inner.environments.commit(&self.stage, &key.key).map_err(RpcError::failed)
             }),
             PutBlob::NAME => answer::<PutBlob>(params, |part| self.put(&part)),
@@ -425,8 +457,18 @@ impl Handler for Desk {
     }
 
     fn notification(&self, method: &str, params: Value) {
-        if method != Happened::NAME {
-            return;
+        match (method, &self.terminal) {
+            (Happened::NAME, _) => {}
+            (TerminalOpened::NAME, Some(terminal)) => {
+                return terminal.opened(Input::new(Arc::clone(self.peer.wait())));
+            }
+            (TerminalOutput::NAME, Some(terminal)) => {
+                if let Ok(part) = serde_json::from_value::<OutputPart>(params) {
+                    terminal.output(part.stream, part.bytes.as_bytes());
+                }
+                return;
+            }
+            _ => return,
         }
         match serde_json::from_value::<Envelope>(params) {
             Ok(envelope) => {
@@ -442,7 +484,7 @@ impl Handler for Desk {
 
     fn closed(&self, why: Option<&str>) {
         self.closed.store(true, Ordering::Release);
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = why.map(str::to_owned);
+        *lock(&self.lost) = why.map(str::to_owned);
     }
 }
 
@@ -465,6 +507,10 @@ impl pyti_index::MetadataBuilder for Builder {
             }
         })
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_plain(name: &str) -> bool {

@@ -16,6 +16,7 @@ pub mod recording;
 pub mod runs;
 mod stop;
 pub mod target;
+pub mod terminal;
 mod tools;
 mod worker;
 

@@ -33,6 +33,7 @@ pub(crate) fn requires(cx: &Cx<'_>, archive: &str) -> Ended {
     let environment = cx.get(&FIRST_BUILD_ENVIRONMENT)?;
     let command = call(job, archive, &inspection, &environment, hook::Name::GetRequires)?;
     let done = job.run(cx, &command)?;
+    job.leave(cx, &done, &command);
     let answer = hook::parse(&done.results);
     let raw = Hook {
         name: "get_requires_for_build_wheel".to_owned(),
@@ -59,6 +60,7 @@ pub(crate) fn build(cx: &Cx<'_>, archive: &str) -> Ended {
     let mut command = call(job, archive, &inspection, &environment, hook::Name::BuildWheel)?;
     commands::record_compilers(job, &mut command)?;
     let done = job.run(cx, &command)?;
+    job.leave(cx, &done, &command);
     let answer = hook::parse(&done.results);
     let log = read_in_layer(&done.layer, COMPILER_LOG, LOG_CAP)?.unwrap_or_default();
     let (compiler_calls, dropped) = compilers::parse(&log);

@@ -32,7 +32,7 @@ pub(crate) fn environment(cx: &Cx<'_>, purpose: Purpose, from: &Key<Locked>, to:
     let key: Digest = locked.environment.parse()?;
     let ready = Path::new(ENVIRONMENTS).join(key.as_str());
     if locked.ready && ready.is_dir() {
-        cx.put(to, Environment { lower: Lower::Folder(ready) })?;
+        put(cx, to, Lower::Folder(ready))?;
         return Ok(Outcome::success());
     }
     let wheels = lock::parse_box_lock(&locked.box_lock)?;
@@ -62,17 +62,24 @@ pub(crate) fn environment(cx: &Cx<'_>, purpose: Purpose, from: &Key<Locked>, to:
             job.peer.call::<CommitEnvironment>(&EnvironmentKey { key })?;
             // what the cache holds is the same; mounting it from there frees the layer's memory
             if ready.is_dir() {
-                cx.put(to, Environment { lower: Lower::Folder(ready) })?;
+                put(cx, to, Lower::Folder(ready))?;
                 return Ok(Outcome::success());
             }
-            cx.put(to, Environment { lower: Lower::Layer(done.layer) })?;
+            put(cx, to, Lower::Layer(done.layer))?;
             Ok(Outcome::success())
         }
         Err(error) => {
             // the cache is a convenience: the job goes on with the layer
             let _ = std::fs::remove_dir_all(&staged);
-            cx.put(to, Environment { lower: Lower::Layer(done.layer) })?;
+            put(cx, to, Lower::Layer(done.layer))?;
             Ok(Outcome::warnings(format!("the environment could not be kept: {error}")))
         }
     }
+}
+
+/// Publishes the environment, and leaves it for a shell.
+pub(crate) fn put(cx: &Cx<'_>, to: &Key<Environment>, lower: Lower) -> Result<(), pyti_graph::TaskError> {
+    cx.context().leave_lowers(cx, vec![lower.clone()]);
+    cx.put(to, Environment { lower })?;
+    Ok(())
 }

@@ -46,6 +46,7 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
     }
     commands::add_files(job, &mut command, &made.files)?;
     let done = job.run(cx, &command)?;
+    job.leave(cx, &done, &command);
     let site_packages = site_packages(job);
     let mut read = |path: &str| -> Option<Vec<u8>> { read_in_layer(&done.layer, path, SMALL).ok().flatten() };
     // uv's lock of the environment is not the package's doing
@@ -89,5 +90,7 @@ pub(crate) fn probe(
     let job = cx.context();
     let mut command = commands::package(job, argv, lowers);
     commands::add_probes(job, &mut command)?;
-    job.run(cx, &command)
+    let done = job.run(cx, &command)?;
+    job.leave(cx, &done, &command);
+    Ok(done)
 }

@@ -22,7 +22,9 @@ pub(crate) fn unpack(cx: &Cx<'_>, archive: &str) -> Ended {
         graft: Vec::new(),
         then: None,
     };
-    let done = job.run(cx, &reading(job, unpack::argv(&request, PROGRAM, RESULTS_FD), &[archive]))?;
+    let command = reading(job, unpack::argv(&request, PROGRAM, RESULTS_FD), &[archive]);
+    let done = job.run(cx, &command)?;
+    job.leave(cx, &done, &command);
     let ended = bad_end(&done.effect);
     let raw = match (unpack::parse(&done.results), &ended) {
         (Ok(raw), _) => raw,
@@ -55,6 +57,7 @@ pub(crate) fn inspect(cx: &Cx<'_>) -> Ended {
     let mut command = reading(job, argv, &[]);
     command.lowers.push(Lower::Layer((*tree).clone()));
     let done = job.run(cx, &command)?;
+    job.leave(cx, &done, &command);
     let inspection = match (pyti_discover::parse(&done.results), bad_end(&done.effect)) {
         (Ok(inspection), None) => inspection,
         (_, Some(how)) => {

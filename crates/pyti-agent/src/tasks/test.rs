@@ -121,6 +121,7 @@ pub(crate) fn test(cx: &Cx<'_>, archive: &str) -> Ended {
     command.binds.push(commands::bind(archive));
     commands::add_probes(job, &mut command)?;
     let done = job.run(cx, &command)?;
+    job.leave(cx, &done, &command);
     let (mut raw, loss) = test::parse(&done.results);
     if let Some(what) = loss {
         job.events.send(Event::Lost { task: Some(cx.task().to_string()), what });
