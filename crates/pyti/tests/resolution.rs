@@ -1,50 +1,26 @@
 //! The rules of resolving that need boxes: how locks become environments, and how sdists are built. The rules' numbers
 //! are those of docs/resolution.md. Everything runs through the real program, over a local index.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
-use pyti_fixtures::{Faults, LocalIndex, build};
+use pyti_fixtures::{Faults, LocalIndex};
 use pyti_model::event::{Envelope, Event};
-use pyti_model::outcome::{Reason, TaskResult};
+use pyti_model::outcome::{Blame, Outcome, Reason, ReasonCode, Status, TaskResult};
 use pyti_model::raw::RawData;
 use serde_json::Value;
-use tempfile::TempDir;
+use support::{Place, fixtures, skipped, tools};
 
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// uv of the machine, or fetched once by pip; `None`, loudly, when this machine opens no boxes or has no uv.
-fn uv() -> Option<&'static Path> {
-    static UV: OnceLock<Option<PathBuf>> = OnceLock::new();
-    UV.get_or_init(|| {
-        let doctor = Command::new(env!("CARGO_BIN_EXE_pyti")).arg("doctor").output().unwrap();
-        if !doctor.status.success() {
-            eprintln!("SKIPPED: no box can be opened here; `pyti doctor` says why");
-            return None;
-        }
-        if let Some(uv) = pyti_resolve::uv::locate(&env) {
-            return Some(uv);
-        }
-        let wheel = pyti_resolve::uv::wheel_for(std::env::consts::ARCH)?;
-        let folder = outside(&[concat!("uv==", "0.13.9")])?;
-        Some(pyti_resolve::uv::unpack(&folder.join(wheel.filename), &folder).unwrap())
-    })
-    .as_deref()
-}
-
-/// A folder with the wheels of projects from outside, fetched once by pip; `None`, loudly, when it cannot be had.
+/// A folder with wheels of these exact versions from outside, fetched once by pip; `None`, loudly, when it cannot.
 fn outside(wanted: &[&str]) -> Option<PathBuf> {
     static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _one_at_a_time = LOCK.lock().unwrap();
     let name: String = wanted.join("+").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let folder = std::env::temp_dir().join(format!("pyti-test-outside-{name}"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("outside-{name}"));
     if !folder.join("complete").exists() {
         for one in wanted {
             let fetched = Command::new("python3")
@@ -53,7 +29,7 @@ fn outside(wanted: &[&str]) -> Option<PathBuf> {
                 .arg(one)
                 .status();
             if !fetched.is_ok_and(|status| status.success()) {
-                eprintln!("SKIPPED: pip could not fetch {one}");
+                skipped("a build with setuptools", &format!("pip could not fetch {one}"));
                 return None;
             }
         }
@@ -64,45 +40,47 @@ fn outside(wanted: &[&str]) -> Option<PathBuf> {
 
 /// Whether this interpreter is there; loudly when it is not.
 fn has_python(version: &str) -> bool {
-    let found = pyti_resolve::interpreters::find(&env);
+    let found = pyti_resolve::interpreters::find(&|name| std::env::var(name).ok());
     let there = pyti_resolve::interpreters::choose(&found, Some(version)).is_ok();
     if !there {
-        eprintln!("SKIPPED: no CPython {version} on this machine");
+        skipped("a build", &format!("no CPython {version} on this machine"));
     }
     there
 }
 
-/// A local index, and caches of one test.
+/// A local index, and the folders of one user.
 struct World {
-    dir: TempDir,
+    place: Place,
     index: LocalIndex,
-    uv: &'static Path,
 }
 
 impl World {
-    fn new(uv: &'static Path, fixtures: &[&str]) -> Self {
-        let built = fixtures.iter().map(|name| build(name).unwrap()).collect();
-        let index = LocalIndex::start(built, Faults::none()).unwrap();
-        Self { dir: tempfile::tempdir().unwrap(), index, uv }
+    /// `None`, loudly, where no box can be opened.
+    fn new(what: &str, names: &[&str]) -> Option<Self> {
+        let place = Place::new(what)?;
+        let index = LocalIndex::start(fixtures(names), Faults::none()).unwrap();
+        Some(Self { place, index })
     }
 
     fn with_folder(self, folder: &Path) -> Self {
         Self { index: self.index.with_folder(folder).unwrap(), ..self }
     }
 
+    /// With pytest and the newest setuptools.
+    fn with_tools(self, what: &str) -> Option<Self> {
+        match tools::wheels() {
+            Ok(wheels) => Some(self.with_folder(&wheels)),
+            Err(why) => {
+                skipped(what, &why);
+                None
+            }
+        }
+    }
+
     fn run(&self, arguments: &[&str]) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_pyti"))
-            .args(["run", "--json", "--index-url", &self.index.url()])
-            .args(arguments)
-            .env("PYTI_CACHE_DIR", self.dir.path().join("cache"))
-            .env("PYTI_DATA_DIR", self.dir.path().join("data"))
-            .env("PYTI_UV", self.uv)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let summary: Value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|e| panic!("{e}: {}\n{said}", String::from_utf8_lossy(&output.stdout)));
-        let folder = PathBuf::from(summary["recording"].as_str().unwrap_or_else(|| panic!("{summary}\n{said}")));
+        let ended = self.place.run(&self.index, arguments);
+        let summary = ended.object();
+        let folder = PathBuf::from(summary["recording"].as_str().unwrap_or_else(|| panic!("{}", ended.story())));
         let mut jobs = BTreeMap::new();
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -142,6 +120,11 @@ impl Run {
         self.jobs.iter().find(|(name, _)| name.starts_with(job)).map(|(_, events)| events.as_slice()).unwrap()
     }
 
+    /// What a job came to.
+    fn outcome(&self, job: &str) -> Outcome {
+        pyti_judge::judge(&pyti_judge::fold(self.events(job).iter().cloned())).outcome
+    }
+
     fn ended(&self, job: &str, wanted: &str) -> Ended<'_> {
         self.events(job)
             .iter()
@@ -154,10 +137,15 @@ impl Run {
             .unwrap_or_else(|| panic!("no task {wanted} in {:?}", self.jobs.keys()))
     }
 
-    /// How many commands a task ran.
-    fn commands(&self, job: &str, wanted: &str) -> usize {
-        let ran = |envelope: &&Envelope| matches!(&envelope.event, Event::Ran { task, .. } if task == wanted);
-        self.events(job).iter().filter(ran).count()
+    /// The commands that a task ran.
+    fn commands(&self, job: &str, wanted: &str) -> Vec<String> {
+        let line = |envelope: &Envelope| match &envelope.event {
+            Event::Ran { task, effect } if task == wanted => {
+                Some(effect.argv.iter().map(|word| word.lossy().into_owned()).collect::<Vec<_>>().join(" "))
+            }
+            _ => None,
+        };
+        self.events(job).iter().filter_map(line).collect()
     }
 }
 
@@ -210,11 +198,12 @@ fn write_project(folder: &Path, wanted: &str) {
 
 #[test]
 fn rule_10_the_tests_keep_the_runtime_s_versions() {
-    let Some(uv) = uv() else { return };
     let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_wheel(wheels.path(), "helper", "1.0", &[]);
     write_wheel(wheels.path(), "helper", "2.0", &[]);
-    let world = World::new(uv, &["plain-backend"]).with_folder(wheels.path());
+    let Some(world) = World::new("rule_10_the_tests_keep_the_runtime_s_versions", &["plain-backend"]) else { return };
+    let Some(world) = world.with_tools("rule_10_the_tests_keep_the_runtime_s_versions") else { return };
+    let world = world.with_folder(wheels.path());
     write_project(project.path(), "helper");
     let run = world.run(&[project.path().to_str().unwrap()]);
     assert_eq!(run.status(), "pass", "{}", run.summary);
@@ -225,11 +214,12 @@ fn rule_10_the_tests_keep_the_runtime_s_versions() {
 
 #[test]
 fn rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_is_said() {
-    let Some(uv) = uv() else { return };
     let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_wheel(wheels.path(), "helper", "1.0", &[]);
     write_wheel(wheels.path(), "helper", "2.0", &[]);
-    let world = World::new(uv, &["plain-backend"]).with_folder(wheels.path());
+    let Some(world) = World::new("rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_is_said", &["plain-backend"]) else { return };
+    let Some(world) = world.with_tools("rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_is_said") else { return };
+    let world = world.with_folder(wheels.path());
     write_project(project.path(), "helper<2");
     let run = world.run(&[project.path().to_str().unwrap()]);
     assert_eq!(run.status(), "pass", "{}", run.summary);
@@ -242,8 +232,8 @@ fn rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_i
 
 #[test]
 fn rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock() {
-    let Some(uv) = uv() else { return };
-    let world = World::new(uv, &["sdist-only-dependency", "only-an-sdist", "plain-backend", "pure-passes"]);
+    let Some(world) = World::new("rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock", &["sdist-only-dependency", "only-an-sdist", "plain-backend", "pure-passes"]) else { return };
+    let Some(world) = world.with_tools("rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock") else { return };
     let run = world.run(&["sdist-only-dependency", "--only", "wheel"]);
     assert_eq!(run.status(), "pass", "{}", run.summary);
     let lock = run
@@ -255,8 +245,8 @@ fn rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box
         })
         .unwrap();
     assert!(lock.index_lock.contains("only_an_sdist-1.0.0-0sdist-py30-none-any.whl"), "{}", lock.index_lock);
-    let sdist = build("only-an-sdist").unwrap().files.remove(0).1;
-    let sha256 = pyti_index_digest(&sdist);
+    let sdist = fixtures(&["only-an-sdist"])[0].file(".tar.gz").unwrap().1.clone();
+    let sha256 = digest(&sdist);
     let wheels = pyti_resolve::lock::parse_box_lock(&lock.box_lock).unwrap();
     let built = wheels.iter().find(|wheel| wheel.name == "only-an-sdist").unwrap();
     assert_eq!(built.built_from.as_ref().map(|d| d.as_str()), Some(sha256.as_str()));
@@ -270,7 +260,7 @@ fn rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box
     assert_eq!((second.built, again.status()), (0, "pass"), "{second:?}");
 }
 
-fn pyti_index_digest(bytes: &[u8]) -> String {
+fn digest(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let store = pyti_index::FileStore::open(folder.path()).unwrap();
     store.insert_bytes(bytes, "file").unwrap().0.as_str().to_owned()
@@ -278,10 +268,11 @@ fn pyti_index_digest(bytes: &[u8]) -> String {
 
 #[test]
 fn rule_12_an_environment_is_made_once_with_its_byte_code() {
-    let Some(uv) = uv() else { return };
     let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_wheel(wheels.path(), "helper", "2.0", &[]);
-    let world = World::new(uv, &["plain-backend"]).with_folder(wheels.path());
+    let Some(world) = World::new("rule_12_an_environment_is_made_once_with_its_byte_code", &["plain-backend"]) else { return };
+    let Some(world) = world.with_tools("rule_12_an_environment_is_made_once_with_its_byte_code") else { return };
+    let world = world.with_folder(wheels.path());
     write_project(project.path(), "helper");
     let cached = |run: &Run| match run.ended("", "env-runtime").raw {
         Some(RawData::Provide(provide)) => (provide.cached, provide.environment.clone(), provide.packages),
@@ -292,7 +283,7 @@ fn rule_12_an_environment_is_made_once_with_its_byte_code() {
     let ((was, one, packages), (is, two, _)) = (cached(&first), cached(&second));
     assert_eq!((was, is, packages), (false, true, 1));
     assert_eq!(one, two);
-    assert_eq!(second.commands("", "env-runtime"), 0);
+    assert_eq!(second.commands("", "env-runtime"), [""; 0]);
     // the dependency's byte code is in the layer below, so no task writes it again
     for run in [&first, &second] {
         for task in ["import", "test"] {
@@ -305,7 +296,7 @@ fn rule_12_an_environment_is_made_once_with_its_byte_code() {
             assert!(!rewritten, "{task}");
         }
     }
-    let mut folders = vec![world.dir.path().join("cache")];
+    let mut folders = vec![world.place.path().join("cache")];
     let mut byte_code = 0;
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -322,8 +313,7 @@ fn rule_12_an_environment_is_made_once_with_its_byte_code() {
 
 #[test]
 fn rule_13_what_the_installer_adds_is_not_the_package_s_doing() {
-    let Some(uv) = uv() else { return };
-    let world = World::new(uv, &["build-helper"]);
+    let Some(world) = World::new("rule_13_what_the_installer_adds_is_not_the_package_s_doing", &["build-helper"]) else { return };
     let run = world.run(&["build-helper", "--only", "wheel"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
     let Some(RawData::Install(install)) = run.ended("", "install").raw else { panic!("no install") };
@@ -336,20 +326,19 @@ fn rule_13_what_the_installer_adds_is_not_the_package_s_doing() {
 
 #[test]
 fn rule_15_a_hook_that_fails_before_any_lock_is_the_build_s_failure_and_the_wheel_goes_on() {
-    let Some(uv) = uv() else { return };
     let Some(setuptools) = outside(&["setuptools==80.9.0"]) else { return };
     if !has_python("3.13") {
         return;
     }
     let wheels = tempfile::tempdir().unwrap();
     write_wheel(wheels.path(), "use_2to3", "1.0.0", &[]);
-    let world = World::new(uv, &["use-2to3"]).with_folder(&setuptools).with_folder(wheels.path());
+    let Some(world) = World::new("rule_15_a_hook_that_fails_before_any_lock_is_the_build_s_failure_and_the_wheel_goes_on", &["use-2to3"]) else { return };
+    let world = world.with_folder(&setuptools).with_folder(wheels.path());
     let run = world.run(&["use-2to3", "--python", "3.13"]);
     assert_eq!(run.ended("sdist", "requires").result, TaskResult::Failure);
-    let sdist = run.summary["files"].as_array().unwrap().iter().find(|file| file["kind"] == "sdist").unwrap();
-    assert_eq!(sdist["status"], "fail", "{}", run.summary);
-    let reason = &sdist["reasons"][0];
-    assert_eq!((reason["code"].as_str(), reason["blame"].as_str()), (Some("build.use_2to3"), Some("package")));
+    let sdist = run.outcome("sdist");
+    assert_eq!(sdist.status, Status::Fail, "{sdist:?}");
+    assert_eq!((sdist.reasons[0].code, sdist.reasons[0].blame), (ReasonCode::BuildUse2to3, Blame::Package));
     // the wheel of the same release
     assert_eq!(run.ended("wheel", "import").result, TaskResult::Success);
     assert_eq!(run.status(), "load", "{}", run.summary);
@@ -357,11 +346,12 @@ fn rule_15_a_hook_that_fails_before_any_lock_is_the_build_s_failure_and_the_whee
 
 #[test]
 fn rule_16_each_hook_is_called_in_a_process_of_its_own() {
-    let Some(uv) = uv() else { return };
-    let world = World::new(uv, &["dynamic-requires", "build-helper"]);
+    let Some(world) = World::new("rule_16_each_hook_is_called_in_a_process_of_its_own", &["dynamic-requires", "build-helper"]) else { return };
     let run = world.run(&["dynamic-requires"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
-    assert_eq!((run.commands("", "requires"), run.commands("", "build")), (1, 1));
+    let calls = |task: &str, hook: &str| run.commands("", task).iter().filter(|line| line.contains(hook)).count();
+    assert_eq!((calls("requires", "get_requires_for_build_wheel"), calls("requires", "build_wheel\\\"")), (1, 0));
+    assert_eq!((calls("build", "get_requires_for_build_wheel"), calls("build", "build_wheel")), (0, 1));
     let Some(RawData::Hook(hook)) = run.ended("", "requires").raw else { panic!("no hook") };
     assert_eq!(hook.requires.iter().map(|r| r.lossy().into_owned()).collect::<Vec<_>>(), ["build-helper>=1"]);
     // what it asked for was locked for the build
@@ -371,12 +361,12 @@ fn rule_16_each_hook_is_called_in_a_process_of_its_own() {
 
 #[test]
 fn rule_17_a_legacy_sdist_is_built_with_the_newest_setuptools() {
-    let Some(uv) = uv() else { return };
     let Some(setuptools) = outside(&["setuptools==80.9.0", "setuptools==57.5.0", "wheel==0.45.1"]) else { return };
     if !has_python("3.13") {
         return;
     }
-    let world = World::new(uv, &["legacy-setup", "use-2to3"]).with_folder(&setuptools);
+    let Some(world) = World::new("rule_17_a_legacy_sdist_is_built_with_the_newest_setuptools", &["legacy-setup", "use-2to3"]) else { return };
+    let world = world.with_folder(&setuptools);
     let run = world.run(&["legacy-setup", "--python", "3.13"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
     let Some(RawData::Resolve(locked)) = run.ended("", "lock-build").raw else { panic!("no lock") };
@@ -389,12 +379,12 @@ fn rule_17_a_legacy_sdist_is_built_with_the_newest_setuptools() {
 
 #[test]
 fn rule_17_before_3_12_there_is_a_second_attempt_with_an_older_setuptools() {
-    let Some(uv) = uv() else { return };
     let Some(setuptools) = outside(&["setuptools==80.9.0", "setuptools==57.5.0", "wheel==0.45.1"]) else { return };
     if !has_python("3.11") {
         return;
     }
-    let world = World::new(uv, &["legacy-setup", "use-2to3"]).with_folder(&setuptools);
+    let Some(world) = World::new("rule_17_before_3_12_there_is_a_second_attempt_with_an_older_setuptools", &["legacy-setup", "use-2to3"]) else { return };
+    let world = world.with_folder(&setuptools);
     let run = world.run(&["use-2to3", "--python", "3.11"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
     let build = run.ended("", "build");
@@ -409,13 +399,12 @@ fn rule_17_before_3_12_there_is_a_second_attempt_with_an_older_setuptools() {
 
 #[test]
 fn rule_18_a_build_that_silently_drops_an_extension_is_warned_of() {
-    let Some(uv) = uv() else { return };
-    let Some(setuptools) = outside(&["setuptools==80.9.0"]) else { return };
     if Command::new("cc").arg("--version").output().is_err() {
         eprintln!("SKIPPED: no C compiler on this machine");
         return;
     }
-    let world = World::new(uv, &["drops-extension", "builds-c-extension"]).with_folder(&setuptools);
+    let Some(world) = World::new("rule_18_a_build_that_silently_drops_an_extension_is_warned_of", &["drops-extension", "builds-c-extension"]) else { return };
+    let Some(world) = world.with_tools("rule_18_a_build_that_silently_drops_an_extension_is_warned_of") else { return };
     let run = world.run(&["drops-extension"]);
     assert_eq!(run.status(), "pass", "{}", run.summary);
     assert!(run.reasons().contains(&"build.extension_dropped"), "{}", run.summary);
@@ -430,8 +419,7 @@ fn rule_18_a_build_that_silently_drops_an_extension_is_warned_of() {
 
 #[test]
 fn a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words() {
-    let Some(uv) = uv() else { return };
-    let world = World::new(uv, &["unresolvable", "build-helper", "plain-backend"]);
+    let Some(world) = World::new("a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words", &["unresolvable", "build-helper", "plain-backend"]) else { return };
     let run = world.run(&["unresolvable", "--only", "wheel"]);
     assert_eq!(run.status(), "broken", "{}", run.summary);
     let reason = run.summary["reasons"].as_array().unwrap().iter().find(|r| r["code"] == "unresolvable").unwrap();
@@ -440,13 +428,8 @@ fn a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words() {
     let words = raw.explanation.as_ref().unwrap().lossy().into_owned();
     assert!(words.contains("nobody-has-this-project was not found"), "{words}");
     // a person sees both
-    let report = Command::new(env!("CARGO_BIN_EXE_pyti"))
-        .args(["report", "last"])
-        .env("PYTI_CACHE_DIR", world.dir.path().join("cache"))
-        .env("PYTI_DATA_DIR", world.dir.path().join("data"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&report.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    let report = world.place.ends(["report", "last"]);
+    let text = report.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("the index has no project nobody-has-this-project"), "{text}");
     assert!(text.contains("was not found in the package registry"), "{text}");
 }
