@@ -48,8 +48,10 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Show the output of one task
     Log(LogArgs),
-    /// Get a file of a run: a built wheel, the plan, the recording
+    /// Get a file of a run: a built wheel, all output, the plan, the recording
     Get(GetArgs),
+    /// Open a shell in a box, on the layers that a task of a run left
+    Shell(ShellArgs),
     /// List, remove or prune runs
     Runs(RunsArgs),
     /// Compare two runs
@@ -181,8 +183,8 @@ pub(crate) struct LogArgs {
 pub(crate) struct GetArgs {
     /// The run
     pub(crate) run: String,
-    /// What: `wheel` (the one that was built), `plan`, `recording`
-    #[arg(value_parser = ["wheel", "plan", "recording"])]
+    /// What: `wheel` (the one that was built), `log` (all output), `plan`, `recording`
+    #[arg(value_parser = ["wheel", "log", "plan", "recording"])]
     pub(crate) what: String,
     /// The job, where there are several: `wheel` or `sdist`
     #[arg(long)]
@@ -190,6 +192,26 @@ pub(crate) struct GetArgs {
     /// Where to put it
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// The plan is carried out again, with its locks, up to the task. The exit code is the shell's.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShellArgs {
+    /// The run: its name, the beginning of it, or `last`
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    /// The task: build, install, env-test, test…; by default the last of env-test, install, build that ended well
+    #[arg(long, value_name = "TASK")]
+    pub(crate) after: Option<String>,
+    /// The job, where there are several: `wheel` or `sdist`
+    #[arg(long)]
+    pub(crate) job: Option<String>,
+    /// Base address of the index
+    #[arg(long, value_name = "URL")]
+    pub(crate) index_url: Option<String>,
+    /// Say nothing on the way there
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -10,6 +10,7 @@ mod output;
 mod recorded;
 mod run;
 mod runs;
+mod shell;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -74,6 +75,7 @@ fn dispatch(args: Args) -> anyhow::Result<u8> {
         Command::Report(options) => recorded::report(&options, &look),
         Command::Log(options) => recorded::log(&options),
         Command::Get(options) => recorded::get(&options),
+        Command::Shell(options) => shell::shell(&options, &look),
         Command::Runs(options) => runs::runs(options, &look),
         Command::Diff(options) => diff::diff(&options, &look),
         Command::Doctor => doctor::doctor(&look),

@@ -94,13 +94,7 @@ pub(crate) fn log(args: &LogArgs) -> anyhow::Result<u8> {
             match wanted {
                 None => text.push_str(&format!("{name}/{}\n", task.name)),
                 Some((in_job, wanted)) if wanted == task.name && in_job.is_none_or(|j| j == name) => {
-                    for effect in &task.effects {
-                        let argv: Vec<_> = effect.effect.argv.iter().map(pyti_model::Foreign::visible).collect();
-                        text.push_str(&format!("$ {}\n", argv.join(" ")));
-                        text.push_str(&pyti_model::Foreign::from(effect.effect.stdout.text()).visible_lines());
-                        text.push_str(&pyti_model::Foreign::from(effect.effect.stderr.text()).visible_lines());
-                        text.push('\n');
-                    }
+                    text.push_str(&said(task));
                 }
                 Some(_) => {}
             }
@@ -112,6 +106,39 @@ pub(crate) fn log(args: &LogArgs) -> anyhow::Result<u8> {
     }
     print(&text)?;
     Ok(0)
+}
+
+/// What the commands of a task were and said, made harmless to show.
+fn said(task: &pyti_judge::TaskRecord) -> String {
+    let mut text = String::new();
+    for effect in &task.effects {
+        let argv: Vec<_> = effect.effect.argv.iter().map(pyti_model::Foreign::visible).collect();
+        text.push_str(&format!("$ {}\n", argv.join(" ")));
+        for stream in [&effect.effect.stdout, &effect.effect.stderr] {
+            let lines = pyti_model::Foreign::from(stream.text()).visible_lines();
+            text.push_str(&lines);
+            if !lines.is_empty() && !lines.ends_with('\n') {
+                text.push('\n');
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// All output of all tasks.
+fn whole_log(loaded: &Loaded, wanted: Option<&str>) -> String {
+    let mut text = String::new();
+    for (name, (job, _)) in loaded.names.iter().zip(&loaded.jobs) {
+        if wanted.is_some_and(|wanted| wanted != name) {
+            continue;
+        }
+        for task in job.tasks.iter().filter(|task| !task.effects.is_empty()) {
+            let result = task.result.map_or_else(|| "did not end".to_owned(), |result| result.to_string());
+            text.push_str(&format!("==== {name}/{}: {result}\n{}", task.name, said(task)));
+        }
+    }
+    text
 }
 
 /// `pyti get`.
@@ -138,6 +165,15 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
             std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
             print(&to.display().to_string())?;
         }
+        "log" => {
+            let text = whole_log(&loaded, args.job.as_deref());
+            if text.is_empty() {
+                return Err(Usage(format!("nothing ran in run {}", run.id)).into());
+            }
+            let to = args.output.clone().unwrap_or_else(|| format!("{}.log", run.id).into());
+            std::fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
+            print(&to.display().to_string())?;
+        }
         _ => {
             let blob = jobs().flat_map(|(_, events)| events).find_map(|envelope| match &envelope.event {
                 Event::Blob { name, sha256, .. } => Some((name.clone(), sha256.clone())),
@@ -156,7 +192,7 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
 }
 
 /// The plan of a recording with the locks that were found while it ran: nothing is resolved again from it.
-fn frozen(events: &[Envelope]) -> Option<pyti_model::plan::Plan> {
+pub(crate) fn frozen(events: &[Envelope]) -> Option<pyti_model::plan::Plan> {
     let mut plan = None;
     for envelope in events {
         match &envelope.event {
