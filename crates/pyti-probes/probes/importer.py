@@ -5,6 +5,7 @@ only. Every top-level module gets a fresh child; the others share one until it d
 """
 import faulthandler
 import json
+import mmap
 import os
 import select
 import signal
@@ -17,8 +18,9 @@ import pyti_results as results
 sys.path[0:1] = []
 
 
-def child(modules, pipe):
+def child(modules, pipe, spare):
     results.open_results(pipe)
+    results.spare(spare)
     faulthandler.enable(all_threads=True)
     sys.argv[:] = [""]
     import importlib
@@ -28,7 +30,6 @@ def child(modules, pipe):
         try:
             loaded = importlib.import_module(module)
             file = getattr(loaded, "__file__", None)
-            results.adopt()
             results.tell(module=module, outcome="imported", file=file, wall_s=time.monotonic() - began)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else (0 if error.code is None else 1)
@@ -43,22 +44,59 @@ def child(modules, pipe):
     os._exit(0)
 
 
+def wait(pid, limit):
+    """The status of a child that ends within so many seconds, else None."""
+    until = time.monotonic() + limit
+    while True:
+        gone, status = os.waitpid(pid, os.WNOHANG)
+        if gone:
+            return status
+        if time.monotonic() >= until:
+            return None
+        time.sleep(0.01)
+
+
 def batch(modules, limit, top):
     """Imports in one child; returns those that are still to do after it died."""
     ours, theirs = os.pipe()
+    spare = mmap.mmap(-1, 1 << 18)
     pid = os.fork()
     if pid == 0:
         os.close(ours)
         try:
-            child(modules, theirs)
+            child(modules, theirs, spare)
         finally:
             os._exit(1)
     os.close(theirs)
     current, began, buffer, done, ended, killed = None, time.monotonic(), b"", [], False, False
+    status = None
+    def take(line):
+        nonlocal current, began, ended
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return
+        if "begin" in message:
+            current, began = message["begin"], time.monotonic()
+        elif "module" in message:
+            done.append(message["module"])
+            message["top_level"] = top
+            results.tell(**message)
+            current = None
+        elif "end" in message:
+            ended = True
+
     while True:
-        wait = max(0.0, began + limit - time.monotonic())
-        ready, _, _ = select.select([ours], [], [], wait)
+        left = began + limit - time.monotonic()
+        ready, _, _ = select.select([ours], [], [], max(0.0, min(left, 0.5)))
         if not ready:
+            # what the child left running may hold the pipe open, so its end is asked for too
+            gone, code = os.waitpid(pid, os.WNOHANG)
+            if gone:
+                status = code
+                break
+            if left > 0:
+                continue
             killed = True
             os.kill(pid, signal.SIGABRT)
             time.sleep(0.3)
@@ -70,23 +108,20 @@ def batch(modules, limit, top):
         buffer += data
         while b"\n" in buffer:
             line, _, buffer = buffer.partition(b"\n")
-            try:
-                message = json.loads(line)
-            except ValueError:
-                continue
-            if "begin" in message:
-                current, began = message["begin"], time.monotonic()
-            elif "module" in message:
-                done.append(message["module"])
-                message["top_level"] = top
-                results.tell(**message)
-                current = None
-            elif "end" in message:
-                ended = True
+            take(line)
         if ended:
             break
     os.close(ours)
-    _, status = os.waitpid(pid, 0)
+    if status is None:
+        # a child that closed its pipe may still be at work, or hang
+        status = wait(pid, max(0.0, began + limit - time.monotonic()))
+        killed = killed or status is None
+        if status is None:
+            os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+    for line in spare[:].rstrip(b"\0").split(b"\n"):
+        take(line)
+    spare.close()
     rest = [module for module in modules if module not in done]
     if ended or not rest:
         return []

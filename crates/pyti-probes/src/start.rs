@@ -14,18 +14,26 @@ pub struct State {
     events: Vec<String>,
 }
 
+/// What an audit hook heard (PEP 578) while site did its work, in a second start.
+#[derive(Debug, Default, Deserialize)]
+struct Heard {
+    audit: Vec<String>,
+}
+
 /// The command.
 pub fn argv(invocation: &Invocation<'_>) -> Vec<String> {
     invocation.argv("start.py", [])
 }
 
-/// Reads what it said.
+/// Reads what it said. A second start that does not end well adds nothing: the first one is what users get.
 pub fn parse(results: &[u8]) -> Result<State, ResultsError> {
-    let line = results
-        .split(|byte| *byte == b'\n')
-        .find(|line| !line.is_empty())
-        .ok_or(ResultsError::Nothing)?;
-    serde_json::from_slice(line).map_err(ResultsError::Unreadable)
+    let mut lines = results.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let first = lines.next().ok_or(ResultsError::Nothing)?;
+    let mut state: State = serde_json::from_slice(first).map_err(ResultsError::Unreadable)?;
+    if let Some(heard) = lines.find_map(|line| serde_json::from_slice::<Heard>(line).ok()) {
+        state.events.extend(heard.audit);
+    }
+    Ok(state)
 }
 
 /// What the second start has that the first had not.

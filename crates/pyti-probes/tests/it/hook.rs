@@ -5,7 +5,7 @@ use std::path::Path;
 use pyti_probes::hook::{self, Answer, Name};
 use pyti_probes::{Invocation, ResultsError};
 
-use crate::support::{FD, Ran, interpreters, newest, run, tree};
+use crate::support::{FD, Ran, on_every_version, newest, run, tree};
 
 const BACKEND: &str = "
 def get_requires_for_build_wheel(config=None):
@@ -44,13 +44,13 @@ fn call(python: &Path, source: &Path, name: Name, backend: &str) -> (Result<Answ
 
 #[test]
 fn a_backend_in_the_tree_asks_and_builds_on_every_version() {
-    for (version, python) in interpreters() {
+    on_every_version(|version, python| {
         let source = tree(&[("backend/own.py", BACKEND)]);
-        let (answer, ran) = call(&python, source.path(), Name::GetRequires, "own");
+        let (answer, ran) = call(python, source.path(), Name::GetRequires, "own");
         let answer = answer.unwrap();
         let asked: Vec<_> = answer.requires.iter().filter_map(|line| line.as_str()).collect();
         assert_eq!(asked, ["wheel", "cffi >= 1"], "{version}: {}", ran.told());
-        let (answer, ran) = call(&python, source.path(), Name::BuildWheel, "own");
+        let (answer, ran) = call(python, source.path(), Name::BuildWheel, "own");
         let answer = answer.unwrap();
         assert_eq!(
             answer.output.and_then(|path| path.as_str().map(str::to_owned)).as_deref(),
@@ -59,7 +59,7 @@ fn a_backend_in_the_tree_asks_and_builds_on_every_version() {
         );
         assert!(ran.output.status.success() && answer.error.is_none());
         assert!(source.path().join("out/x-1-py3-none-any.whl").exists());
-    }
+    });
 }
 
 #[test]

@@ -50,16 +50,19 @@ pub(crate) fn interpreter(version: &str) -> Option<PathBuf> {
     })
 }
 
-/// All interpreters that are there; says which are not.
-pub(crate) fn interpreters() -> Vec<(&'static str, PathBuf)> {
-    let mut all = Vec::new();
-    for version in VERSIONS {
-        match interpreter(version) {
-            Some(python) => all.push((*version, python)),
-            None => skipped(&format!("there is no Python {version} on this machine")),
+/// Runs a test on every interpreter that is there, all at once; says which are not.
+pub(crate) fn on_every_version(test: impl Fn(&str, &Path) + Sync) {
+    std::thread::scope(|scope| {
+        for version in VERSIONS {
+            let test = &test;
+            match interpreter(version) {
+                Some(python) => {
+                    scope.spawn(move || test(version, &python));
+                }
+                None => skipped(&format!("there is no Python {version} on this machine")),
+            }
         }
-    }
-    all
+    });
 }
 
 /// The newest interpreter.
