@@ -224,10 +224,12 @@ pub(crate) fn refused_services(text: &str) -> Vec<Reason> {
         "could not connect",
         "failed to connect",
     ];
+    let bare = text.contains("ConnectionRefusedError");
     let mut services = BTreeSet::new();
     for line in text.lines().filter(|line| line.len() < 4000) {
         let line = line.to_ascii_lowercase();
-        if SAYING.iter().any(|word| line.contains(word)) {
+        // A bare socket's error does not name the port; the line of the traceback that connects does.
+        if SAYING.iter().any(|word| line.contains(word)) || bare && line.contains("connect(") {
             services.extend(ports_in(&line).into_iter().filter_map(catalog::service));
         }
     }
@@ -252,7 +254,7 @@ fn ports_in(line: &str) -> Vec<u16> {
             .position(|b| !b.is_ascii_digit())
             .map_or(bytes.len(), |n| at + n);
         let before = &bytes[..at];
-        let stands = [&b":"[..], b"port ", b"port=", b"port: ", b"', "]
+        let stands = [&b":"[..], b"port ", b"port=", b"port: ", b"', ", b"\", "]
             .iter()
             .any(|lead| before.ends_with(lead));
         let whole = !bytes

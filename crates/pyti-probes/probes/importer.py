@@ -53,7 +53,7 @@ def wait(pid, limit):
             return status
         if time.monotonic() >= until:
             return None
-        time.sleep(0.01)
+        time.sleep(0.001)
 
 
 def batch(modules, limit, top):
@@ -70,6 +70,7 @@ def batch(modules, limit, top):
     os.close(theirs)
     current, began, buffer, done, ended, killed = None, time.monotonic(), b"", [], False, False
     status = None
+
     def take(line):
         nonlocal current, began, ended
         try:

@@ -98,7 +98,9 @@ impl Recorder {
         state.next += 1;
         state.last_us = at_us;
         // progress is for who is waiting now
-        if !matches!(envelope.event, Event::Progress { .. }) {
+        if matches!(envelope.event, Event::Progress { .. }) {
+            state.next -= 1;
+        } else {
             let written = state.out.as_mut().map_or(Ok(()), |out| {
                 serde_json::to_writer(&mut *out, &envelope)?;
                 out.write_all(b"\n")?;
@@ -108,21 +110,19 @@ impl Recorder {
             if let Err(error) = written {
                 state.failed.get_or_insert(error);
             }
-        } else {
-            state.next -= 1;
         }
         state.listener.heard(&envelope);
     }
 
-    /// Ends the file. An error of any write before comes out here.
-    pub fn finish(self) -> Result<(), RecordingError> {
-        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    /// Ends the file; what is recorded later is only heard. An error of any write before comes out here.
+    pub fn finish(&self) -> Result<(), RecordingError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let finished = match (state.failed.take(), state.out.take()) {
             (Some(error), _) => Err(error),
             (None, Some(out)) => out.finish().and_then(|file| file.sync_data()),
             (None, None) => Ok(()),
         };
-        finished.map_err(|e| RecordingError::File(self.path.unwrap_or_default(), e))
+        finished.map_err(|e| RecordingError::File(self.path.clone().unwrap_or_default(), e))
     }
 }
 

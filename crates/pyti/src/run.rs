@@ -323,9 +323,8 @@ impl Session<'_> {
             }
             recorder.record(Event::Finished { interrupted: self.stop.is_stopped() });
             live.end_all();
-            if let Some(recorder) = Arc::into_inner(recorder)
-                && let Err(error) = recorder.finish()
-            {
+            // a thread of the job may hold it a moment longer
+            if let Err(error) = recorder.finish() {
                 failed.get_or_insert(error.into());
             }
             if let Err(error) = result {

@@ -31,6 +31,14 @@ pub(crate) fn metadata(cx: &Cx<'_>) -> Ended {
         return Ok(Outcome::failure("the metadata is of another project"));
     }
     let problems = facts.problems.clone();
+    if let Some(lie) = problems.iter().find(|problem| problem.starts_with("METADATA says version")) {
+        job.because(cx, Reason::new(ReasonCode::BadMetadata, lie.clone()));
+        return Ok(Outcome::failure("the metadata is of another version"));
+    }
+    // installers do not look, so it may work all the same
+    if let Some(lie) = problems.iter().find(|problem| problem.starts_with("RECORD lies")) {
+        job.because(cx, Reason::new(ReasonCode::BadArchive, lie.clone()));
+    }
     cx.put(&FACTS, facts)?;
     match problems.first() {
         Some(problem) => Ok(Outcome::warnings(problem.clone())),

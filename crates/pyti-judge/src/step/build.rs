@@ -93,6 +93,13 @@ pub(super) fn build(job: &JobRecord, task: &TaskRecord, failed: bool) -> Finding
             );
         }
     }
+    // the probe's own word for a backend that cannot be imported at all
+    if let Some(error) = error.filter(|error| error.class.lossy() == "BackendMissing") {
+        merge(
+            &mut reasons,
+            [Reason::new(ReasonCode::BuildBackendMissing, error.message.clone())],
+        );
+    }
     let missing = match error {
         Some(error) => cause::missing_in(error),
         None => cause::missing_modules(&exact).pop(),

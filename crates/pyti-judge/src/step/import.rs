@@ -144,6 +144,10 @@ fn raised(job: &JobRecord, module: &str, error: &PythonError) -> Vec<Reason> {
         format!("{module}: {}", cause::error_line(error)).as_str(),
     );
     let mut reasons = Vec::new();
+    if error.message.lossy().starts_with("[Errno 28]") {
+        // The probe caught the exception, so the command itself ended well.
+        reasons.push(Reason::new(ReasonCode::DiskLimit, module));
+    }
     if let Some(missing) = cause::missing_in(error) {
         reasons.push(cause::missing_module(job, &missing, Place::IMPORT, None));
     }

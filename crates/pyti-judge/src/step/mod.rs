@@ -320,9 +320,9 @@ fn unpack(task: &TaskRecord, failed: bool) -> Finding {
         merge(&mut reasons, dead(task));
         return Finding::failed(reasons, reason);
     }
-    // Somebody who writes outside of the archive's folder does not do so by accident.
+    // Somebody who writes outside of the archive's folder, or makes a device, does not do so by accident.
     let climbs = |why: &str| {
-        ["climbs out", "path is absolute", "traversal"]
+        ["climbs out", "path is absolute", "traversal", "a device"]
             .iter()
             .any(|word| why.contains(word))
     };
