@@ -28,8 +28,14 @@ pub(crate) fn run(rounds: u32, filter: Option<&str>) -> Result<()> {
     for (name, module) in [("six", "six"), ("click", "click")] {
         run_pair(&pyti, name, module, scratch.path(), &mut pairs)?;
     }
-    print(&format!("{:<34} {:>26} {:>26} {:>20}", "benchmark", "ours min/med/max ms", "by hand min/med/max ms", "ratio min/med/max"));
-    for pair in pairs.iter().filter(|pair| filter.is_none_or(|f| pair.name.contains(f))) {
+    print(&format!(
+        "{:<34} {:>26} {:>26} {:>20}",
+        "benchmark", "ours min/med/max ms", "by hand min/med/max ms", "ratio min/med/max"
+    ));
+    for pair in pairs
+        .iter()
+        .filter(|pair| filter.is_none_or(|f| pair.name.contains(f)))
+    {
         measure(pair, rounds, scratch.path())?;
     }
     memory(&pyti, scratch.path())?;
@@ -39,20 +45,51 @@ pub(crate) fn run(rounds: u32, filter: Option<&str>) -> Result<()> {
 fn target_folder() -> Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let profile = exe.parent().context("xtask has no folder")?;
-    Ok(profile.parent().context("xtask has no target folder")?.join("release"))
+    Ok(profile
+        .parent()
+        .context("xtask has no target folder")?
+        .join("release"))
 }
 
 /// A box opened and torn down, against bubblewrap where it is installed, and against plain fork and exec.
 fn box_pairs(target: &Path, pairs: &mut Vec<Pair>) {
     let boxed = target.join("examples/boxed").display().to_string();
     let ours = vec![boxed, "/bin/true".to_owned()];
-    pairs.push(Pair { name: "box /bin/true vs fork+exec".into(), ours: ours.clone(), by_hand: vec!["/bin/true".into()] });
-    let bwrap = ["bwrap", "--unshare-all", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink",
-        "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", "/usr/bin/true"];
-    let has_bwrap = Command::new("bwrap").arg("--version").stdout(Stdio::null()).status().is_ok_and(|s| s.success());
+    pairs.push(Pair {
+        name: "box /bin/true vs fork+exec".into(),
+        ours: ours.clone(),
+        by_hand: vec!["/bin/true".into()],
+    });
+    let bwrap = [
+        "bwrap",
+        "--unshare-all",
+        "--ro-bind",
+        "/usr",
+        "/usr",
+        "--symlink",
+        "usr/lib",
+        "/lib",
+        "--symlink",
+        "usr/lib64",
+        "/lib64",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "/usr/bin/true",
+    ];
+    let has_bwrap = Command::new("bwrap")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success());
     if has_bwrap {
         let by_hand = bwrap.map(str::to_owned).into();
-        pairs.push(Pair { name: "job+box /bin/true vs bwrap".into(), ours, by_hand });
+        pairs.push(Pair {
+            name: "job+box /bin/true vs bwrap".into(),
+            ours,
+            by_hand,
+        });
     } else {
         say("bubblewrap is not installed: that pair is left out (apt install bubblewrap)");
     }
@@ -61,16 +98,23 @@ fn box_pairs(target: &Path, pairs: &mut Vec<Pair>) {
 /// `pyti run NAME` with warm caches, against uv and pytest by hand.
 fn run_pair(pyti: &Path, name: &str, module: &str, scratch: &Path, pairs: &mut Vec<Pair>) -> Result<()> {
     let folders = |command: &mut Command| {
-        command.env("PYTI_CACHE_DIR", scratch.join("cache")).env("PYTI_DATA_DIR", scratch.join("data"));
+        command
+            .env("PYTI_CACHE_DIR", scratch.join("cache"))
+            .env("PYTI_DATA_DIR", scratch.join("data"));
     };
     let mut first = Command::new(pyti);
     first.args(["run", "-q", name, "--json"]);
     folders(&mut first);
     let output = first.output().context("cannot start pyti")?;
     if !output.status.success() {
-        bail!("pyti run {name} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "pyti run {name} ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
-    let uv = find(&scratch.join("cache/tools"), "uv").map_or_else(|| "uv".to_owned(), |p| p.display().to_string());
+    let uv =
+        find(&scratch.join("cache/tools"), "uv").map_or_else(|| "uv".to_owned(), |p| p.display().to_string());
     let sdist = find_sdist(&scratch.join("cache/files"), name).context("the sdist is not in the cache")?;
     // the same work: an environment, the wheel and what its tests need, an import, the tests, and a build of the sdist
     let script = format!(
@@ -85,7 +129,13 @@ fn run_pair(pyti: &Path, name: &str, module: &str, scratch: &Path, pairs: &mut V
     );
     pairs.push(Pair {
         name: format!("pyti run {name} vs uv+pytest"),
-        ours: vec![pyti.display().to_string(), "run".into(), "-q".into(), name.into(), "--json".into()],
+        ours: vec![
+            pyti.display().to_string(),
+            "run".into(),
+            "-q".into(),
+            name.into(),
+            "--json".into(),
+        ],
         by_hand: vec!["/bin/sh".into(), "-c".into(), script],
     });
     Ok(())
@@ -137,7 +187,10 @@ fn measure(pair: &Pair, rounds: u32, scratch: &Path) -> Result<()> {
         format!("{:.1}/{middle:.1}/{:.1}", values[0], values[values.len() - 1])
     };
     let (ours, by_hand, ratios) = (show(&mut ours), show(&mut by_hand), show(&mut ratios));
-    print(&format!("{:<34} {ours:>26} {by_hand:>26} {ratios:>20}", pair.name));
+    print(&format!(
+        "{:<34} {ours:>26} {by_hand:>26} {ratios:>20}",
+        pair.name
+    ));
     Ok(())
 }
 
@@ -153,7 +206,11 @@ fn time(argv: &[String], scratch: &Path) -> Result<Duration> {
         .with_context(|| format!("cannot start {program}"))?;
     let took = began.elapsed();
     if !output.status.success() {
-        bail!("{program} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{program} ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(took)
 }
@@ -171,10 +228,19 @@ fn memory(pyti: &Path, scratch: &Path) -> Result<()> {
     let mut peak = 0;
     while child.try_wait()?.is_none() {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let kib = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
+        let kib = text.lines().find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .split_whitespace()
+                .next()?
+                .parse::<u64>()
+                .ok()
+        });
         peak = peak.max(kib.unwrap_or(0));
         std::thread::sleep(Duration::from_millis(20));
     }
-    print(&format!("memory of pyti itself: {} MB at most (target: 60 MB)", peak / 1024));
+    print(&format!(
+        "memory of pyti itself: {} MB at most (target: 60 MB)",
+        peak / 1024
+    ));
     Ok(())
 }

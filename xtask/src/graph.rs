@@ -10,30 +10,59 @@ use crate::print;
 
 /// From the bottom up; a crate may need those before it only.
 const ORDER: &[&str] = &[
-    "pyti-graph", "pyti-model", "pyti-fixtures", "pyti-box", "pyti-judge", "pyti-report", "pyti-archive", "pyti-probes",
-    "pyti-discover", "pyti-sandbox", "pyti-index", "pyti-resolve", "pyti-agent", "pyti-worker", "pyti", "xtask",
+    "pyti-graph",
+    "pyti-model",
+    "pyti-fixtures",
+    "pyti-box",
+    "pyti-judge",
+    "pyti-report",
+    "pyti-archive",
+    "pyti-probes",
+    "pyti-discover",
+    "pyti-sandbox",
+    "pyti-index",
+    "pyti-resolve",
+    "pyti-agent",
+    "pyti-worker",
+    "pyti",
+    "xtask",
 ];
 /// Crates without input and output: none of these dependencies may appear in them.
 const PURE: &[&str] = &["pyti-graph", "pyti-model", "pyti-judge", "pyti-report"];
-const IMPURE: &[&str] = &["tokio", "reqwest", "axum", "rustix", "libc", "tempfile", "landlock"];
+const IMPURE: &[&str] = &[
+    "tokio", "reqwest", "axum", "rustix", "libc", "tempfile", "landlock",
+];
 
 /// Prints the arrows and refuses those that go up.
 pub(crate) fn run() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the repository has no root")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the repository has no root")?;
     let mut needs = BTreeMap::new();
     for entry in fs::read_dir(root.join("crates"))? {
         let path = entry?.path();
         let manifest = path.join("Cargo.toml");
-        let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+        let text =
+            fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
         let table: toml::Table = text.parse()?;
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let dependencies: Vec<String> =
-            table.get("dependencies").and_then(toml::Value::as_table).into_iter().flatten().map(|(k, _)| k.clone()).collect();
+        let name = path
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let dependencies: Vec<String> = table
+            .get("dependencies")
+            .and_then(toml::Value::as_table)
+            .into_iter()
+            .flatten()
+            .map(|(k, _)| k.clone())
+            .collect();
         needs.insert(name, dependencies);
     }
     let rank = |name: &str| ORDER.iter().position(|known| *known == name);
     for (name, dependencies) in &needs {
-        let Some(own) = rank(name) else { bail!("{name} has no place in the order of crates (xtask/src/graph.rs)") };
+        let Some(own) = rank(name) else {
+            bail!("{name} has no place in the order of crates (xtask/src/graph.rs)")
+        };
         let ours: Vec<&String> = dependencies.iter().filter(|d| d.starts_with("pyti")).collect();
         if let Some(up) = ours.iter().find(|d| rank(d).is_none_or(|other| other >= own)) {
             bail!("{name} needs {up}, which is not below it");

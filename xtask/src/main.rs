@@ -76,7 +76,10 @@ fn test(yes: bool, filter: Option<&str>) -> Result<()> {
 fn cargo(arguments: &[&str]) -> Result<()> {
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     say(&format!("$ cargo {}", arguments.join(" ")));
-    let status = Command::new(program).args(arguments).status().context("cannot start cargo")?;
+    let status = Command::new(program)
+        .args(arguments)
+        .status()
+        .context("cannot start cargo")?;
     if !status.success() {
         bail!("cargo {} ended with {status}", arguments.join(" "));
     }

@@ -16,13 +16,41 @@ struct Need {
 }
 
 const NEEDS: &[Need] = &[
-    Need { package: "python3", why: "the distributions under test run on it", there: || has("python3") },
-    Need { package: "python3-pip", why: "tells the default index; fetches uv for tests", there: has_pip },
-    Need { package: "python3-venv", why: "a real index server from the ecosystem runs in one", there: has_venv },
-    Need { package: "python3-dev", why: "C extensions are built", there: has_headers },
-    Need { package: "gcc", why: "C extensions are built", there: || has("gcc") },
-    Need { package: "libc6-dev", why: "C extensions are built", there: || PathBuf::from("/usr/include/stdio.h").exists() },
-    Need { package: "util-linux", why: "setpriv runs tests as an ordinary user", there: || has("setpriv") },
+    Need {
+        package: "python3",
+        why: "the distributions under test run on it",
+        there: || has("python3"),
+    },
+    Need {
+        package: "python3-pip",
+        why: "tells the default index; fetches uv for tests",
+        there: has_pip,
+    },
+    Need {
+        package: "python3-venv",
+        why: "a real index server from the ecosystem runs in one",
+        there: has_venv,
+    },
+    Need {
+        package: "python3-dev",
+        why: "C extensions are built",
+        there: has_headers,
+    },
+    Need {
+        package: "gcc",
+        why: "C extensions are built",
+        there: || has("gcc"),
+    },
+    Need {
+        package: "libc6-dev",
+        why: "C extensions are built",
+        there: || PathBuf::from("/usr/include/stdio.h").exists(),
+    },
+    Need {
+        package: "util-linux",
+        why: "setpriv runs tests as an ordinary user",
+        there: || has("setpriv"),
+    },
 ];
 
 /// Installs what is missing, after asking.
@@ -43,7 +71,11 @@ pub(crate) fn install(yes: bool) -> Result<()> {
     }
     let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
     apt(&["update", "-q"])?;
-    apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages.as_slice()].concat())
+    apt(&[
+        &["install", "-q", "-y", "--no-install-recommends"],
+        packages.as_slice(),
+    ]
+    .concat())
 }
 
 fn confirmed() -> Result<bool> {
@@ -59,8 +91,15 @@ fn confirmed() -> Result<bool> {
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {
-    let root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.starts_with(b"0\n"));
-    let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|o| o.stdout.starts_with(b"0\n"));
+    let mut command = if root {
+        Command::new("apt-get")
+    } else {
+        Command::new("sudo")
+    };
     if !root {
         command.arg("apt-get");
     }
@@ -98,5 +137,8 @@ fn has_venv() -> bool {
 }
 
 fn has_headers() -> bool {
-    python(&["-c", "import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()['include'], 'Python.h')))"])
+    python(&[
+        "-c",
+        "import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()['include'], 'Python.h')))",
+    ])
 }

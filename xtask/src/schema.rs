@@ -11,7 +11,9 @@ const FILE: &str = "docs/schema.json";
 
 /// Writes the schema, or checks that the committed one is current.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the repository has no root")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the repository has no root")?;
     let path = root.join(FILE);
     let mut text = serde_json::to_string_pretty(&pyti_box::schema::document())?;
     text.push('\n');

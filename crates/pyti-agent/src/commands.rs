@@ -39,7 +39,11 @@ pub(crate) fn package(job: &Job, argv: Vec<String>, lowers: Vec<Lower>) -> Comma
     command.network = Network::Silent;
     command.lowers = lowers;
     command.env = plain_environment();
-    set(&mut command, "PATH", &format!("{VENV}/bin:/usr/local/bin:/usr/bin:/bin:/usr/games"));
+    set(
+        &mut command,
+        "PATH",
+        &format!("{VENV}/bin:/usr/local/bin:/usr/bin:/bin:/usr/games"),
+    );
     set(&mut command, "VIRTUAL_ENV", VENV);
     set(&mut command, "PYTHONHASHSEED", &plan.hash_seed.to_string());
     set(&mut command, "PYTHONFAULTHANDLER", "1");
@@ -54,7 +58,10 @@ pub(crate) fn uv(job: &Job, argv: Vec<String>, env: Vec<(String, String)>, netwo
     let mut command = Command::new(argv);
     command.limits = job.order.plan.limits.clone();
     command.network = network;
-    command.env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    command.env = env
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
     command.binds.push(bind(UV));
     command
 }
@@ -66,10 +73,15 @@ pub(crate) fn record_compilers(job: &Job, command: &mut Command) -> Result<(), p
     let folders = [Path::new("/usr/bin"), Path::new("/usr/local/bin")];
     for name in pyti_archive::compilers::present_in(&folders) {
         // without this folder in PATH the real compiler is found, and what it starts is its own business
-        let script = format!("#!/bin/sh\nPATH=\"${{PATH#{COMPILERS}:}}\"\nexec {PROGRAM} __compiler {name} \"$@\"\n");
+        let script =
+            format!("#!/bin/sh\nPATH=\"${{PATH#{COMPILERS}:}}\"\nexec {PROGRAM} __compiler {name} \"$@\"\n");
         scripts.push((PathBuf::from(COMPILERS).join(name), script.into_bytes(), 0o755));
     }
-    let path = command.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+    let path = command
+        .env
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, value)| value.clone());
     let mut with = std::ffi::OsString::from(COMPILERS);
     with.push(":");
     with.push(path.unwrap_or_default());
@@ -99,8 +111,10 @@ pub(crate) fn add_files(
     files: &[(String, Vec<u8>)],
 ) -> Result<(), pyti_sandbox::BoxError> {
     if !files.is_empty() {
-        let files: Vec<_> =
-            files.iter().map(|(path, bytes)| (PathBuf::from(path), bytes.clone(), 0o644)).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, bytes)| (PathBuf::from(path), bytes.clone(), 0o644))
+            .collect();
         command.lowers.push(Lower::Layer(job.boxes.layer_of(&files)?));
     }
     Ok(())
@@ -109,7 +123,11 @@ pub(crate) fn add_files(
 /// A file of the agent's root at the same place in the box.
 pub(crate) fn bind(path: &str) -> Bind {
     let path = PathBuf::from(path);
-    Bind { source: path.clone(), target: path, writable: false }
+    Bind {
+        source: path.clone(),
+        target: path,
+        writable: false,
+    }
 }
 
 /// Sets a variable of a command.

@@ -15,9 +15,9 @@ use pyti_model::plan::Purpose;
 use crate::job::Job;
 use crate::tasks::lock::{Wish, lock_and_put};
 use crate::tasks::{
-    BUILD_ENVIRONMENT, BUILD_LOCK, DYNAMIC_REQUIRES, FACTS, FIRST_BUILD_ENVIRONMENT, FIRST_BUILD_LOCK, INSPECTION,
-    INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TEST_ENVIRONMENT, TEST_LOCK, TREE, WHEEL, Wheel, build,
-    environment, import, install, source, start, test, wheel,
+    BUILD_ENVIRONMENT, BUILD_LOCK, DYNAMIC_REQUIRES, FACTS, FIRST_BUILD_ENVIRONMENT, FIRST_BUILD_LOCK,
+    INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TEST_ENVIRONMENT, TEST_LOCK, TREE, WHEEL,
+    Wheel, build, environment, import, install, source, start, test, wheel,
 };
 
 /// Tasks that prepare others: shown folded.
@@ -35,7 +35,12 @@ impl Shape<'_> {
     pub(crate) fn graph(&self) -> Result<Graph<Job>, GraphError> {
         let order = &self.job.order;
         let plan = &order.plan;
-        let mut b = Builder { graph: GraphBuilder::new(), until: order.until.clone(), ended: false, skip: &plan.skip };
+        let mut b = Builder {
+            graph: GraphBuilder::new(),
+            until: order.until.clone(),
+            ended: false,
+            skip: &plan.skip,
+        };
         if plan.target.kind == FileKind::Wheel {
             b.graph.give(
                 &WHEEL,
@@ -54,10 +59,15 @@ impl Shape<'_> {
                 (FileKind::Wheel, Some(companion)) => {
                     let archive = companion.clone();
                     b.add("unpack-sdist", |t| {
-                        t.produces(&TREE).on_failure(Effect::Warn).run(move |cx| source::unpack(cx, &archive));
+                        t.produces(&TREE)
+                            .on_failure(Effect::Warn)
+                            .run(move |cx| source::unpack(cx, &archive));
                     });
                     b.add("inspect-sdist", |t| {
-                        t.needs(&TREE).produces(&INSPECTION).on_failure(Effect::Warn).run(source::inspect);
+                        t.needs(&TREE)
+                            .produces(&INSPECTION)
+                            .on_failure(Effect::Warn)
+                            .run(source::inspect);
                     });
                     tests(&mut b, companion.clone());
                 }
@@ -106,9 +116,11 @@ fn from_source(b: &mut Builder<'_>, archive: String) {
         });
     });
     b.add("env-build", |t| {
-        t.needs(&FIRST_BUILD_LOCK).produces(&FIRST_BUILD_ENVIRONMENT).run(|cx| {
-            environment::environment(cx, Purpose::Build, &FIRST_BUILD_LOCK, &FIRST_BUILD_ENVIRONMENT)
-        });
+        t.needs(&FIRST_BUILD_LOCK)
+            .produces(&FIRST_BUILD_ENVIRONMENT)
+            .run(|cx| {
+                environment::environment(cx, Purpose::Build, &FIRST_BUILD_LOCK, &FIRST_BUILD_ENVIRONMENT)
+            });
     });
     b.add("requires", |t| {
         t.needs(&INSPECTION)
@@ -117,30 +129,36 @@ fn from_source(b: &mut Builder<'_>, archive: String) {
             .run(move |cx| build::requires(cx, &again));
     });
     b.add("lock-build-2", |t| {
-        t.needs(&INSPECTION).needs(&DYNAMIC_REQUIRES).needs(&FIRST_BUILD_LOCK).produces(&BUILD_LOCK).run(|cx| {
-            let dynamic = cx.get(&DYNAMIC_REQUIRES)?;
-            let inspection = cx.get(&INSPECTION)?;
-            let first = build_wish(&inspection.build, &[]);
-            let all = build_wish(&inspection.build, &dynamic);
-            if all.requirements == first.requirements {
-                // the backend asks for nothing new
-                cx.put(&BUILD_LOCK, (*cx.get(&FIRST_BUILD_LOCK)?).clone())?;
-                return Ok(pyti_graph::Outcome::success());
-            }
-            lock_and_put(cx, &all, &BUILD_LOCK)
-        });
+        t.needs(&INSPECTION)
+            .needs(&DYNAMIC_REQUIRES)
+            .needs(&FIRST_BUILD_LOCK)
+            .produces(&BUILD_LOCK)
+            .run(|cx| {
+                let dynamic = cx.get(&DYNAMIC_REQUIRES)?;
+                let inspection = cx.get(&INSPECTION)?;
+                let first = build_wish(&inspection.build, &[]);
+                let all = build_wish(&inspection.build, &dynamic);
+                if all.requirements == first.requirements {
+                    // the backend asks for nothing new
+                    cx.put(&BUILD_LOCK, (*cx.get(&FIRST_BUILD_LOCK)?).clone())?;
+                    return Ok(pyti_graph::Outcome::success());
+                }
+                lock_and_put(cx, &all, &BUILD_LOCK)
+            });
     });
     b.add("env-build-2", |t| {
-        t.needs(&BUILD_LOCK).needs(&FIRST_BUILD_LOCK).needs(&FIRST_BUILD_ENVIRONMENT).produces(&BUILD_ENVIRONMENT).run(
-            |cx| {
+        t.needs(&BUILD_LOCK)
+            .needs(&FIRST_BUILD_LOCK)
+            .needs(&FIRST_BUILD_ENVIRONMENT)
+            .produces(&BUILD_ENVIRONMENT)
+            .run(|cx| {
                 if cx.get(&BUILD_LOCK)?.environment == cx.get(&FIRST_BUILD_LOCK)?.environment {
                     let first = cx.get(&FIRST_BUILD_ENVIRONMENT)?;
                     environment::put(cx, &BUILD_ENVIRONMENT, first.lower.clone())?;
                     return Ok(pyti_graph::Outcome::success());
                 }
                 environment::environment(cx, Purpose::Build, &BUILD_LOCK, &BUILD_ENVIRONMENT)
-            },
-        );
+            });
     });
     b.add("build", |t| {
         t.needs(&INSPECTION)
@@ -166,21 +184,29 @@ fn from_wheel(b: &mut Builder<'_>) {
         t.needs(&WHEEL).produces(&FACTS).run(wheel::metadata);
     });
     b.add("lock-runtime", |t| {
-        t.needs(&WHEEL).needs(&FACTS).produces(&RUNTIME_LOCK).run(test::lock_runtime);
+        t.needs(&WHEEL)
+            .needs(&FACTS)
+            .produces(&RUNTIME_LOCK)
+            .run(test::lock_runtime);
     });
     b.add("env-runtime", |t| {
-        t.needs(&RUNTIME_LOCK).produces(&RUNTIME_ENVIRONMENT).run(|cx| {
-            environment::environment(cx, Purpose::Runtime, &RUNTIME_LOCK, &RUNTIME_ENVIRONMENT)
-        });
+        t.needs(&RUNTIME_LOCK)
+            .produces(&RUNTIME_ENVIRONMENT)
+            .run(|cx| environment::environment(cx, Purpose::Runtime, &RUNTIME_LOCK, &RUNTIME_ENVIRONMENT));
     });
     b.add("install", |t| {
-        t.needs(&WHEEL).needs(&RUNTIME_ENVIRONMENT).produces(&INSTALLED).run(install::install);
+        t.needs(&WHEEL)
+            .needs(&RUNTIME_ENVIRONMENT)
+            .produces(&INSTALLED)
+            .run(install::install);
     });
     b.add("start", |t| {
         t.needs(&INSTALLED).needs(&RUNTIME_ENVIRONMENT).run(start::start);
     });
     b.add("import", |t| {
-        t.needs(&INSTALLED).needs(&RUNTIME_ENVIRONMENT).run(import::import);
+        t.needs(&INSTALLED)
+            .needs(&RUNTIME_ENVIRONMENT)
+            .run(import::import);
     });
 }
 
@@ -195,9 +221,10 @@ fn tests(b: &mut Builder<'_>, archive: String) {
             .run(test::lock_test);
     });
     b.add("env-test", |t| {
-        t.needs(&TEST_LOCK).produces(&TEST_ENVIRONMENT).on_failure(Effect::Warn).run(|cx| {
-            environment::environment(cx, Purpose::Test, &TEST_LOCK, &TEST_ENVIRONMENT)
-        });
+        t.needs(&TEST_LOCK)
+            .produces(&TEST_ENVIRONMENT)
+            .on_failure(Effect::Warn)
+            .run(|cx| environment::environment(cx, Purpose::Test, &TEST_LOCK, &TEST_ENVIRONMENT));
     });
     b.add("test", |t| {
         t.needs(&INSPECTION)

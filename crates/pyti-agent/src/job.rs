@@ -54,7 +54,16 @@ impl Job {
         lens_port: u16,
         cancelled: Arc<AtomicBool>,
     ) -> Self {
-        Self { order, boxes, peer, events, lens_port, cancelled, notes: Mutex::default(), left: Mutex::default() }
+        Self {
+            order,
+            boxes,
+            peer,
+            events,
+            lens_port,
+            cancelled,
+            notes: Mutex::default(),
+            left: Mutex::default(),
+        }
     }
 
     /// Runs a command in a box of its own and records what it did.
@@ -66,16 +75,35 @@ impl Job {
             note.cpu_s += done.effect.cost.cpu_s();
             note.peak_memory_bytes = note.peak_memory_bytes.max(done.effect.cost.peak_memory_bytes);
         });
-        self.events.send(Event::Ran { task: task.clone(), effect: Box::new(done.effect.clone()) });
+        self.events.send(Event::Ran {
+            task: task.clone(),
+            effect: Box::new(done.effect.clone()),
+        });
         if !done.changes.is_empty() {
-            self.events.send(Event::Changed { task: task.clone(), changes: done.changes.clone() });
+            self.events.send(Event::Changed {
+                task: task.clone(),
+                changes: done.changes.clone(),
+            });
         }
         for (dropped, what) in [
-            (done.changes_dropped, Loss::Changes { dropped: done.changes_dropped }),
-            (done.results_dropped, Loss::Results { bytes: done.results_dropped }),
+            (
+                done.changes_dropped,
+                Loss::Changes {
+                    dropped: done.changes_dropped,
+                },
+            ),
+            (
+                done.results_dropped,
+                Loss::Results {
+                    bytes: done.results_dropped,
+                },
+            ),
         ] {
             if dropped > 0 {
-                self.events.send(Event::Lost { task: Some(task.clone()), what });
+                self.events.send(Event::Lost {
+                    task: Some(task.clone()),
+                    what,
+                });
             }
         }
         cx.checkpoint()?;
@@ -96,25 +124,41 @@ impl Job {
     /// What a task's main command saw and changed is what a shell after it shows.
     pub(crate) fn leave(&self, cx: &Cx<'_>, done: &Done, command: &Command) {
         let changed = Lower::Layer(done.layer.clone());
-        self.leave_lowers(cx, std::iter::once(changed).chain(command.lowers.iter().cloned()).collect());
+        self.leave_lowers(
+            cx,
+            std::iter::once(changed)
+                .chain(command.lowers.iter().cloned())
+                .collect(),
+        );
     }
 
     /// These layers, newest first, are what a shell after the task shows.
     pub(crate) fn leave_lowers(&self, cx: &Cx<'_>, lowers: Vec<Lower>) {
         // layers live in memory, so they are kept only for somebody
         if self.order.shell.is_some() {
-            self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(cx.task().to_string(), lowers);
+            self.left
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(cx.task().to_string(), lowers);
         }
     }
 
     /// The layers that a task left, newest first.
     pub(crate) fn left(&self, task: &str) -> Option<Vec<Lower>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).get(task).cloned()
+        self.left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(task)
+            .cloned()
     }
 
     /// Takes what a task noted.
     pub(crate) fn take(&self, task: &str) -> Note {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).remove(task).unwrap_or_default()
+        self.notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(task)
+            .unwrap_or_default()
     }
 
     fn note(&self, task: &str, change: impl FnOnce(&mut Note)) {
@@ -132,7 +176,10 @@ pub(crate) fn trouble(text: impl Into<String>) -> TaskError {
 pub(crate) fn bad_end(effect: &Effect) -> Option<String> {
     use pyti_model::effect::Exit;
     if let Some(limit) = effect.limit {
-        let word = serde_json::to_value(limit).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        let word = serde_json::to_value(limit)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default();
         return Some(format!("ended by the limit on {word}"));
     }
     match effect.exit {
@@ -145,7 +192,9 @@ pub(crate) fn bad_end(effect: &Effect) -> Option<String> {
 /// Reads a file of a sealed layer, at most `cap` bytes. The layer is hostile: no link is followed and nothing but a
 /// regular file is opened. `None` when there is no such file.
 pub(crate) fn read_in_layer(layer: &Layer, path: &str, cap: u64) -> Result<Option<Vec<u8>>, TaskError> {
-    let Some(file) = open_in_layer(layer, path)? else { return Ok(None) };
+    let Some(file) = open_in_layer(layer, path)? else {
+        return Ok(None);
+    };
     let mut bytes = Vec::new();
     file.take(cap).read_to_end(&mut bytes)?;
     Ok(Some(bytes))

@@ -46,7 +46,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the agent's standard error is its last way to say what is wrong")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the agent's standard error is its last way to say what is wrong"
+)]
 fn eprint(text: &str) {
     eprint!("{text}");
 }
@@ -100,10 +103,14 @@ impl Agent {
         );
         let graph = graph::Shape { job: &job }.graph().map_err(RpcError::failed)?;
         let shell = job.order.shell.as_ref();
-        if let Some(shell) = shell.filter(|s| !graph.plan().tasks().any(|(_, t)| t.name().as_str() == s.after)) {
+        if let Some(shell) =
+            shell.filter(|s| !graph.plan().tasks().any(|(_, t)| t.name().as_str() == s.after))
+        {
             return Err(RpcError::failed(format!("this job has no task {}", shell.after)));
         }
-        events.send(Event::Planned { tasks: planned(graph.plan()) });
+        events.send(Event::Planned {
+            tasks: planned(graph.plan()),
+        });
         let runner = Runner::new().capacity(at_once).cancel_by(&self.cancel);
         let mut teller = Teller::default();
         runner.run(&graph, &job, |event| teller.tell(&job, event));
@@ -111,7 +118,10 @@ impl Agent {
             Some(shell) => Some(shell::open(&job, shell, &self.typing)?),
             None => None,
         };
-        Ok(JobDone { events: events.next() - first, shell })
+        Ok(JobDone {
+            events: events.next() - first,
+            shell,
+        })
     }
 }
 
@@ -153,7 +163,10 @@ impl Teller {
         match &event.kind {
             EventKind::Started { task, attempt } => {
                 self.began.entry(task.to_string()).or_insert_with(Instant::now);
-                job.events.send(Event::Started { task: task.to_string(), attempt: *attempt });
+                job.events.send(Event::Started {
+                    task: task.to_string(),
+                    attempt: *attempt,
+                });
             }
             EventKind::Progress { task, text } => job.events.send(Event::Progress {
                 task: task.to_string(),
@@ -174,7 +187,10 @@ impl Teller {
                     reasons: note.reasons,
                     chain,
                     raw: note.raw,
-                    wall_s: self.began.remove(task.as_str()).map_or(0.0, |began| began.elapsed().as_secs_f64()),
+                    wall_s: self
+                        .began
+                        .remove(task.as_str())
+                        .map_or(0.0, |began| began.elapsed().as_secs_f64()),
                     cpu_s: note.cpu_s,
                     peak_memory_bytes: note.peak_memory_bytes,
                 });
@@ -186,7 +202,10 @@ impl Teller {
 
 fn chain(reason: &SkipReason) -> Vec<String> {
     match reason {
-        SkipReason::Needed { chain, .. } => chain.iter().map(|link| format!("{}: {}", link.task, link.result)).collect(),
+        SkipReason::Needed { chain, .. } => chain
+            .iter()
+            .map(|link| format!("{}: {}", link.task, link.result))
+            .collect(),
         other => vec![other.to_string()],
     }
 }
@@ -207,7 +226,11 @@ fn planned(plan: &pyti_graph::Plan) -> Vec<PlannedTask> {
     plan.tasks()
         .map(|(_, task)| PlannedTask {
             name: task.name().to_string(),
-            needs: task.dependencies().iter().map(|d| plan.task(d.task).name().to_string()).collect(),
+            needs: task
+                .dependencies()
+                .iter()
+                .map(|d| plan.task(d.task).name().to_string())
+                .collect(),
             preparation: graph::is_preparation(task.name().as_str()),
         })
         .collect()

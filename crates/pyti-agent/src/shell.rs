@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use pyti_box::protocol::{
-    InputPart, OutputPart, OutputStream, SOURCE, ShellEnd, ShellOrder, TerminalOpened, TerminalOrder, TerminalOutput,
-    WindowSize,
+    InputPart, OutputPart, OutputStream, SOURCE, ShellEnd, ShellOrder, TerminalOpened, TerminalOrder,
+    TerminalOutput, WindowSize,
 };
 use pyti_box::rpc::{Peer, RpcError};
 use pyti_model::effect::Limits;
@@ -48,7 +48,9 @@ struct Line {
 impl Typing {
     /// Passes on what was typed. Waits when the shell does not read.
     pub(crate) fn input(&self, params: Value) {
-        let Ok(part) = serde_json::from_value::<InputPart>(params) else { return };
+        let Ok(part) = serde_json::from_value::<InputPart>(params) else {
+            return;
+        };
         let bytes = {
             let mut line = self.lock();
             let bytes = line.as_ref().map(|line| line.bytes.clone());
@@ -66,7 +68,9 @@ impl Typing {
 
     /// Changes the terminal's size.
     pub(crate) fn resize(&self, params: Value) {
-        let Ok(size) = serde_json::from_value::<WindowSize>(params) else { return };
+        let Ok(size) = serde_json::from_value::<WindowSize>(params) else {
+            return;
+        };
         if let Some(terminal) = self.lock().as_ref().and_then(|line| line.terminal.as_ref()) {
             // a size that the terminal refuses leaves the one it has
             let _ = rustix::termios::tcsetwinsize(terminal, winsize(size));
@@ -80,8 +84,12 @@ impl Typing {
 
 /// Opens the shell and stays until it has ended.
 pub(crate) fn open(job: &Job, order: &ShellOrder, typing: &Typing) -> Result<ShellEnd, RpcError> {
-    let lowers = layers(job, &order.after)
-        .ok_or_else(|| RpcError::failed(format!("the task {} left no files to open a shell on", order.after)))?;
+    let lowers = layers(job, &order.after).ok_or_else(|| {
+        RpcError::failed(format!(
+            "the task {} left no files to open a shell on",
+            order.after
+        ))
+    })?;
     let cannot = |error: io::Error| RpcError::failed(format!("cannot open a terminal: {error}"));
     let mut command = command(job, order, lowers);
     let (bytes, typed) = sync_channel(WAITING);
@@ -91,7 +99,14 @@ pub(crate) fn open(job: &Job, order: &ShellOrder, typing: &Typing) -> Result<She
         let into = File::from(ours.try_clone().map_err(cannot)?);
         let screen = File::from(ours.try_clone().map_err(cannot)?);
         command.terminal = Some(theirs);
-        (Line { bytes, terminal: Some(ours) }, into, Some(screen))
+        (
+            Line {
+                bytes,
+                terminal: Some(ours),
+            },
+            into,
+            Some(screen),
+        )
     } else {
         let (theirs, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|error| cannot(error.into()))?;
@@ -101,14 +116,26 @@ pub(crate) fn open(job: &Job, order: &ShellOrder, typing: &Typing) -> Result<She
             // a worker that is gone ends the agent, and the shell with it
             let _ = say(&peer, stream, bytes);
         }));
-        (Line { bytes, terminal: None }, File::from(ours), None)
+        (
+            Line {
+                bytes,
+                terminal: None,
+            },
+            File::from(ours),
+            None,
+        )
     };
     let start = |name: &str, body: Box<dyn FnOnce() + Send>| {
-        thread::Builder::new().name(name.to_owned()).spawn(body).map_err(cannot)
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .map_err(cannot)
     };
     start("shell input", Box::new(move || write(into, &typed)))?;
     let peer = Arc::clone(&job.peer);
-    let screen = screen.map(|screen| start("shell output", Box::new(move || show(screen, &peer)))).transpose()?;
+    let screen = screen
+        .map(|screen| start("shell output", Box::new(move || show(screen, &peer))))
+        .transpose()?;
     *typing.lock() = Some(line);
     let _ = job.peer.notify::<TerminalOpened>(&());
     let done = job.boxes.run(&command, &job.cancelled);
@@ -119,17 +146,29 @@ pub(crate) fn open(job: &Job, order: &ShellOrder, typing: &Typing) -> Result<She
     }
     typing.lock().take();
     let done = done.map_err(|error| RpcError::failed(chain(&error)))?;
-    Ok(ShellEnd { exit: done.effect.exit, limit: done.effect.limit })
+    Ok(ShellEnd {
+        exit: done.effect.exit,
+        limit: done.effect.limit,
+    })
 }
 
 fn command(job: &Job, order: &ShellOrder, lowers: Vec<Lower>) -> Command {
-    let shell = if Path::new("/usr/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" };
+    let shell = if Path::new("/usr/bin/bash").exists() {
+        "/bin/bash"
+    } else {
+        "/bin/sh"
+    };
     let mut argv = vec![shell.to_owned()];
     if shell == "/bin/bash" {
         // start-up files in the home are the package's, and would change what is looked at
         argv.extend(["--noprofile".to_owned(), "--norc".to_owned()]);
     }
-    let cwd = if has_source(&lowers) { SOURCE } else { "/home/dev" };
+    // beside the installed package, the modules of the tree would be the first that are found
+    let cwd = if order.after != "env-test" && has_source(&lowers) {
+        SOURCE
+    } else {
+        "/home/dev"
+    };
     let mut command = commands::package(job, argv, lowers);
     command.cwd = PathBuf::from(cwd);
     command.results = false;
@@ -145,7 +184,11 @@ fn command(job: &Job, order: &ShellOrder, lowers: Vec<Lower>) -> Command {
     if let Some(terminal) = &order.terminal {
         commands::set(&mut command, "TERM", &terminal.kind);
         let prompt = format!("{} after {}:\\w\\$ ", job.order.plan.target.project, order.after);
-        commands::set(&mut command, "PS1", if shell == "/bin/bash" { &prompt } else { "$ " });
+        commands::set(
+            &mut command,
+            "PS1",
+            if shell == "/bin/bash" { &prompt } else { "$ " },
+        );
     }
     command
 }
@@ -159,7 +202,11 @@ fn layers(job: &Job, after: &str) -> Option<Vec<Lower>> {
         lowers.extend(job.left("install").and_then(|left| left.into_iter().next()));
     }
     if matches!(after, "env-test" | "env-build" | "env-build-2") {
-        lowers.extend(job.left("unpack").or_else(|| job.left("unpack-sdist")).unwrap_or_default());
+        lowers.extend(
+            job.left("unpack")
+                .or_else(|| job.left("unpack-sdist"))
+                .unwrap_or_default(),
+        );
     }
     lowers.append(&mut own);
     Some(lowers)
@@ -193,7 +240,12 @@ fn terminal_pair(order: &TerminalOrder) -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 fn winsize(size: WindowSize) -> Winsize {
-    Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 }
+    Winsize {
+        ws_row: size.rows,
+        ws_col: size.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
 }
 
 /// Writes what was typed until nothing more comes or nobody reads it.
@@ -228,7 +280,10 @@ fn say(peer: &Peer, stream: Stream, bytes: &[u8]) -> Result<(), pyti_box::rpc::C
         Stream::Out => OutputStream::Out,
         Stream::Err => OutputStream::Err,
     };
-    peer.notify::<TerminalOutput>(&OutputPart { stream, bytes: Foreign::new(bytes) })
+    peer.notify::<TerminalOutput>(&OutputPart {
+        stream,
+        bytes: Foreign::new(bytes),
+    })
 }
 
 /// An error with its causes.

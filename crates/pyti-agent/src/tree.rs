@@ -31,5 +31,9 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Marks a copy as complete; the cache takes nothing without the mark.
 pub(crate) fn complete(folder: &Path) -> io::Result<()> {
-    if folder.join("home").is_dir() { Ok(()) } else { Err(io::Error::other("the environment has no home")) }
+    if folder.join("home").is_dir() {
+        Ok(())
+    } else {
+        Err(io::Error::other("the environment has no home"))
+    }
 }

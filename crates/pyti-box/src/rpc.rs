@@ -49,17 +49,26 @@ pub struct RpcError {
 impl RpcError {
     /// The method does not exist.
     pub fn no_such_method(name: &str) -> Self {
-        Self { code: -32601, message: format!("no method {name:?}") }
+        Self {
+            code: -32601,
+            message: format!("no method {name:?}"),
+        }
     }
 
     /// The parameters are not what the method wants.
     pub fn bad_params(why: impl std::fmt::Display) -> Self {
-        Self { code: -32602, message: format!("bad parameters: {why}") }
+        Self {
+            code: -32602,
+            message: format!("bad parameters: {why}"),
+        }
     }
 
     /// An error of the application.
     pub fn failed(why: impl std::fmt::Display) -> Self {
-        Self { code: -32000, message: why.to_string() }
+        Self {
+            code: -32000,
+            message: why.to_string(),
+        }
     }
 }
 
@@ -122,7 +131,14 @@ struct Message {
 
 impl Message {
     fn new() -> Self {
-        Self { jsonrpc: "2.0".to_owned(), id: None, method: None, params: None, result: None, error: None }
+        Self {
+            jsonrpc: "2.0".to_owned(),
+            id: None,
+            method: None,
+            params: None,
+            result: None,
+            error: None,
+        }
     }
 }
 
@@ -179,7 +195,10 @@ impl Peer {
             return Err(CallError::Broken(error));
         }
         let result = receiver.recv().map_err(|_| CallError::Closed)??;
-        serde_json::from_value(result).map_err(|source| CallError::BadAnswer { method: M::NAME, source })
+        serde_json::from_value(result).map_err(|source| CallError::BadAnswer {
+            method: M::NAME,
+            source,
+        })
     }
 
     /// Tells, without answer.
@@ -225,11 +244,17 @@ impl Peer {
     fn take(self: &Arc<Self>, message: Message, handler: &Arc<dyn Handler>) -> io::Result<()> {
         match (message.method, message.id) {
             (Some(method), None) => handler.notification(&method, message.params.unwrap_or_default()),
-            (Some(method), Some(id)) => self.serve(id, method, message.params.unwrap_or_default(), handler)?,
+            (Some(method), Some(id)) => {
+                self.serve(id, method, message.params.unwrap_or_default(), handler)?
+            }
             (None, Some(id)) => {
-                let sender = lock(&self.waiting).as_mut().and_then(|waiting| waiting.remove(&id));
+                let sender = lock(&self.waiting)
+                    .as_mut()
+                    .and_then(|waiting| waiting.remove(&id));
                 let Some(sender) = sender else {
-                    return Err(io::Error::other("an answer came to a question that was not asked"));
+                    return Err(io::Error::other(
+                        "an answer came to a question that was not asked",
+                    ));
                 };
                 let result = match message.error {
                     Some(error) => Err(error),
@@ -244,7 +269,13 @@ impl Peer {
     }
 
     /// Answers on a thread of its own, so that long work does not stop the reading.
-    fn serve(self: &Arc<Self>, id: u64, method: String, params: Value, handler: &Arc<dyn Handler>) -> io::Result<()> {
+    fn serve(
+        self: &Arc<Self>,
+        id: u64,
+        method: String,
+        params: Value,
+        handler: &Arc<dyn Handler>,
+    ) -> io::Result<()> {
         let mut reply = Message::new();
         reply.id = Some(id);
         if self.busy.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
@@ -254,15 +285,17 @@ impl Peer {
         }
         let peer = Arc::clone(self);
         let handler = Arc::clone(handler);
-        thread::Builder::new().name(format!("rpc {method}")).spawn(move || {
-            match handler.request(&method, params) {
-                Ok(result) => reply.result = Some(result),
-                Err(error) => reply.error = Some(error),
-            }
-            peer.busy.fetch_sub(1, Ordering::AcqRel);
-            // a broken channel is noticed by the reader, who tells the handler
-            let _ = peer.write(&reply);
-        })?;
+        thread::Builder::new()
+            .name(format!("rpc {method}"))
+            .spawn(move || {
+                match handler.request(&method, params) {
+                    Ok(result) => reply.result = Some(result),
+                    Err(error) => reply.error = Some(error),
+                }
+                peer.busy.fetch_sub(1, Ordering::AcqRel);
+                // a broken channel is noticed by the reader, who tells the handler
+                let _ = peer.write(&reply);
+            })?;
         Ok(())
     }
 }
@@ -297,13 +330,15 @@ mod tests {
     #[derive(Default)]
     struct Doubler {
         heard: Mutex<Vec<String>>,
-        closed: Mutex<Option<Option<String>>>,
+        closed: Mutex<Option<Result<(), String>>>,
     }
 
     impl Handler for Doubler {
         fn request(&self, method: &str, params: Value) -> Result<Value, RpcError> {
             match method {
-                Double::NAME => answer::<Double>(params, |n| n.checked_mul(2).ok_or_else(|| RpcError::failed("too big"))),
+                Double::NAME => answer::<Double>(params, |n| {
+                    n.checked_mul(2).ok_or_else(|| RpcError::failed("too big"))
+                }),
                 other => Err(RpcError::no_such_method(other)),
             }
         }
@@ -313,7 +348,7 @@ mod tests {
         }
 
         fn closed(&self, why: Option<&str>) {
-            *lock(&self.closed) = Some(why.map(str::to_owned));
+            *lock(&self.closed) = Some(why.map_or(Ok(()), |why| Err(why.to_owned())));
         }
     }
 
@@ -352,20 +387,29 @@ mod tests {
         let waiting = thread::spawn(move || left.call::<Double>(&1));
         thread::sleep(Duration::from_millis(50));
         drop(b);
-        assert!(matches!(waiting.join().unwrap(), Err(CallError::Closed | CallError::Broken(_))));
+        assert!(matches!(
+            waiting.join().unwrap(),
+            Err(CallError::Closed | CallError::Broken(_))
+        ));
     }
 
     #[test]
     fn garbage_ends_the_connection_with_a_reason() {
-        for garbage in ["nonsense\n", "{\"jsonrpc\":\"1.0\"}\n", "{\"jsonrpc\":\"2.0\"}\n", "[]\n",
-            "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":1}\n", "{\"jsonrpc\":\"2.0\",\"meth"] {
+        for garbage in [
+            "nonsense\n",
+            "{\"jsonrpc\":\"1.0\"}\n",
+            "{\"jsonrpc\":\"2.0\"}\n",
+            "[]\n",
+            "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":1}\n",
+            "{\"jsonrpc\":\"2.0\",\"meth",
+        ] {
             let (a, mut b) = UnixStream::pair().unwrap();
             let handler = Arc::new(Doubler::default());
             let _left = start(&a, Arc::clone(&handler));
             b.write_all(garbage.as_bytes()).unwrap();
             b.shutdown(std::net::Shutdown::Write).unwrap();
             until(|| lock(&handler.closed).is_some());
-            assert!(lock(&handler.closed).clone().unwrap().is_some(), "{garbage}");
+            assert!(lock(&handler.closed).clone().unwrap().is_err(), "{garbage}");
         }
     }
 
@@ -373,7 +417,8 @@ mod tests {
     fn an_unknown_method_gets_the_standard_error() {
         let (a, mut b) = UnixStream::pair().unwrap();
         let _left = start(&a, Arc::default());
-        b.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\"}\n").unwrap();
+        b.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\"}\n")
+            .unwrap();
         let mut line = String::new();
         BufReader::new(&b).read_line(&mut line).unwrap();
         assert!(line.contains("-32601"), "{line}");

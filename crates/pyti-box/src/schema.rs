@@ -15,9 +15,15 @@ pub fn document() -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut roots = Map::new();
     let mut methods = Map::new();
-    roots.insert("envelope".to_owned(), generator.subschema_for::<Envelope>().to_value());
+    roots.insert(
+        "envelope".to_owned(),
+        generator.subschema_for::<Envelope>().to_value(),
+    );
     roots.insert("plan".to_owned(), generator.subschema_for::<Plan>().to_value());
-    roots.insert("summary".to_owned(), generator.subschema_for::<Summary>().to_value());
+    roots.insert(
+        "summary".to_owned(),
+        generator.subschema_for::<Summary>().to_value(),
+    );
     let mut method = |name: &str, params: Value, answer: Option<Value>| {
         let mut entry = Map::new();
         entry.insert("params".to_owned(), params);
@@ -33,14 +39,30 @@ pub fn document() -> Value {
                 Some(generator.subschema_for::<<$m as Method>::Answer>().to_value()));
         )+};
     }
-    methods!(p::RunJob, p::OpenView, p::ProvideFiles, p::CommitEnvironment, p::PutBlob);
-    method(p::Happened::NAME, generator.subschema_for::<Params<p::Happened>>().to_value(), None);
+    methods!(
+        p::RunJob,
+        p::OpenView,
+        p::ProvideFiles,
+        p::CommitEnvironment,
+        p::PutBlob
+    );
+    method(
+        p::Happened::NAME,
+        generator.subschema_for::<Params<p::Happened>>().to_value(),
+        None,
+    );
     macro_rules! notifications {
         ($($n:ty),+) => {$(
             method(<$n>::NAME, generator.subschema_for::<Params<$n>>().to_value(), None);
         )+};
     }
-    notifications!(p::CancelJob, p::TerminalOpened, p::TerminalOutput, p::TerminalInput, p::TerminalSize);
+    notifications!(
+        p::CancelJob,
+        p::TerminalOpened,
+        p::TerminalOutput,
+        p::TerminalInput,
+        p::TerminalSize
+    );
     let definitions = generator.take_definitions(true);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use pyti_model::event::{Envelope, Event};
+use pyti_model::plan::Interpreter;
 use pyti_model::raw::{Metadata, RawData};
 use pyti_model::{Digest, Foreign};
-use pyti_model::plan::Interpreter;
 use serde::{Deserialize, Serialize};
 
 /// A wheel that was built here and is in the file store.
@@ -26,12 +26,19 @@ impl BuiltHere {
         for envelope in events {
             match &envelope.event {
                 Event::Blob { name, sha256, .. } => wheel = Some((name.as_str()?.to_owned(), sha256.clone())),
-                Event::Ended { raw: Some(RawData::Metadata(read)), .. } => metadata = Some(core_metadata(read)?),
+                Event::Ended {
+                    raw: Some(RawData::Metadata(read)),
+                    ..
+                } => metadata = Some(core_metadata(read)?),
                 _ => {}
             }
         }
         let (filename, sha256) = wheel?;
-        Some(Self { filename, sha256, metadata: metadata? })
+        Some(Self {
+            filename,
+            sha256,
+            metadata: metadata?,
+        })
     }
 }
 
@@ -70,12 +77,19 @@ impl BuiltWheels {
     }
 
     pub(crate) fn get(&self, sdist: &Digest, interpreter: &Interpreter) -> Option<BuiltHere> {
-        let bytes = fs::read(self.path(sdist, interpreter)).ok().filter(|bytes| bytes.len() < 16 << 20)?;
+        let bytes = fs::read(self.path(sdist, interpreter))
+            .ok()
+            .filter(|bytes| bytes.len() < 16 << 20)?;
         serde_json::from_slice(&bytes).ok()
     }
 
     /// Remembers a wheel. An error costs only the next build's time.
-    pub(crate) fn put(&self, sdist: &Digest, interpreter: &Interpreter, wheel: &BuiltHere) -> std::io::Result<()> {
+    pub(crate) fn put(
+        &self,
+        sdist: &Digest,
+        interpreter: &Interpreter,
+        wheel: &BuiltHere,
+    ) -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(&serde_json::to_vec(wheel)?)?;
         file.persist(self.path(sdist, interpreter)).map_err(|e| e.error)?;
@@ -85,6 +99,9 @@ impl BuiltWheels {
     fn path(&self, sdist: &Digest, interpreter: &Interpreter) -> PathBuf {
         let (version, platform) = (&interpreter.version, &interpreter.platform);
         let free = if interpreter.free_threaded { "t" } else { "" };
-        self.folder.join(format!("{sdist}-{}-{version}{free}-{platform}.json", interpreter.implementation))
+        self.folder.join(format!(
+            "{sdist}-{}-{version}{free}-{platform}.json",
+            interpreter.implementation
+        ))
     }
 }

@@ -11,8 +11,21 @@ use flate2::write::GzEncoder;
 const FILES: usize = 100_000;
 /// Folders that are never part of a project: version control, environments, caches, build output.
 const LEFT_OUT: &[&str] = &[
-    ".git", ".hg", ".svn", ".bzr", ".venv", "venv", "__pycache__", ".tox", ".nox", ".mypy_cache", ".pytest_cache",
-    ".ruff_cache", "node_modules", "target", ".eggs",
+    ".git",
+    ".hg",
+    ".svn",
+    ".bzr",
+    ".venv",
+    "venv",
+    "__pycache__",
+    ".tox",
+    ".nox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "node_modules",
+    "target",
+    ".eggs",
 ];
 
 /// A packed folder.
@@ -26,8 +39,13 @@ pub(crate) struct Packed {
 /// Packs the files of a project folder.
 pub(crate) fn pack(folder: &Path, scratch: &Path) -> io::Result<Packed> {
     let folder = fs::canonicalize(folder)?;
-    if !["pyproject.toml", "setup.py", "setup.cfg"].iter().any(|f| folder.join(f).is_file()) {
-        return Err(io::Error::other("there is no pyproject.toml, setup.py or setup.cfg in it"));
+    if !["pyproject.toml", "setup.py", "setup.cfg"]
+        .iter()
+        .any(|f| folder.join(f).is_file())
+    {
+        return Err(io::Error::other(
+            "there is no pyproject.toml, setup.py or setup.cfg in it",
+        ));
     }
     let (name, version) = identity(&folder);
     let top = format!("{}-{version}", name.replace('-', "_"));
@@ -58,7 +76,12 @@ pub(crate) fn pack(folder: &Path, scratch: &Path) -> io::Result<Packed> {
         }
     }
     tar.into_inner()?.finish()?.sync_data()?;
-    Ok(Packed { archive, filename: format!("{top}.tar.gz"), name, version })
+    Ok(Packed {
+        archive,
+        filename: format!("{top}.tar.gz"),
+        name,
+        version,
+    })
 }
 
 /// Name and version, as far as pyproject.toml says them; else the folder's name and `0`.
@@ -75,15 +98,24 @@ fn identity(folder: &Path) -> (String, String) {
         }
         table.get(key)?.as_str().map(str::to_owned)
     };
-    let fallback = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let name = field(&["project"], "name").or_else(|| field(&["tool", "poetry"], "name")).unwrap_or(fallback);
+    let fallback = folder
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let name = field(&["project"], "name")
+        .or_else(|| field(&["tool", "poetry"], "name"))
+        .unwrap_or(fallback);
     let version = field(&["project"], "version").or_else(|| field(&["tool", "poetry"], "version"));
     let plain = |text: String, other: &str| {
-        let good: String =
-            text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+')).collect();
+        let good: String = text
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+'))
+            .collect();
         if good.is_empty() { other.to_owned() } else { good }
     };
-    let name = plain(name, "project").to_ascii_lowercase().replace(['_', '.'], "-");
+    let name = plain(name, "project")
+        .to_ascii_lowercase()
+        .replace(['_', '.'], "-");
     (name, plain(version.unwrap_or_default(), "0"))
 }
 
@@ -95,16 +127,26 @@ mod tests {
     fn a_project_is_packed_without_its_caches() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        fs::write(root.join("pyproject.toml"), "[project]\nname = 'My.Thing'\nversion = '1.2'\n").unwrap();
+        fs::write(
+            root.join("pyproject.toml"),
+            "[project]\nname = 'My.Thing'\nversion = '1.2'\n",
+        )
+        .unwrap();
         fs::create_dir_all(root.join(".git")).unwrap();
         fs::write(root.join(".git/config"), "").unwrap();
         fs::write(root.join("thing.py"), "").unwrap();
         let packed = pack(root, root).unwrap();
-        assert_eq!((packed.name.as_str(), packed.version.as_str()), ("my-thing", "1.2"));
+        assert_eq!(
+            (packed.name.as_str(), packed.version.as_str()),
+            ("my-thing", "1.2")
+        );
         let decoder = flate2::read::GzDecoder::new(packed.archive.reopen().unwrap());
         let mut archive = tar::Archive::new(decoder);
-        let names: Vec<_> =
-            archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().display().to_string()).collect();
+        let names: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|e| e.unwrap().path().unwrap().display().to_string())
+            .collect();
         assert!(names.contains(&"my_thing-1.2/thing.py".to_owned()), "{names:?}");
         assert!(!names.iter().any(|n| n.contains(".git")), "{names:?}");
     }

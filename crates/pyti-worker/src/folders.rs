@@ -29,7 +29,11 @@ impl Folders {
         let place = |own: &str, xdg: &str, home: &str| {
             env(own)
                 .map(PathBuf::from)
-                .or_else(|| env(xdg).filter(|v| Path::new(v).is_absolute()).map(|v| Path::new(&v).join("pyti")))
+                .or_else(|| {
+                    env(xdg)
+                        .filter(|v| Path::new(v).is_absolute())
+                        .map(|v| Path::new(&v).join("pyti"))
+                })
                 .or_else(|| env("HOME").map(|v| Path::new(&v).join(home).join("pyti")))
                 .ok_or(FoldersError::Homeless)
         };
@@ -93,10 +97,18 @@ impl Folders {
 
 /// Makes a folder that a job's own user can pass through, whatever the umask.
 fn make(path: PathBuf) -> Result<PathBuf, FoldersError> {
-    let made = DirBuilder::new().recursive(true).mode(0o755).create(&path).and_then(|()| {
-        let mode = fs::metadata(&path)?.permissions().mode();
-        if mode & 0o055 == 0o055 { Ok(()) } else { fs::set_permissions(&path, fs::Permissions::from_mode(0o755)) }
-    });
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&path)
+        .and_then(|()| {
+            let mode = fs::metadata(&path)?.permissions().mode();
+            if mode & 0o055 == 0o055 {
+                Ok(())
+            } else {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            }
+        });
     match made {
         Ok(()) => Ok(path),
         Err(error) => Err(FoldersError::Make(path, error)),

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pyti_box::protocol::{
-    BlobPart, CACHE, CancelJob, CommitEnvironment, ENVIRONMENTS, Happened, JobOrder, OpenView, OutputPart, ProvideFiles, PutBlob,
-    RunJob, STAGE, ShellEnd, ShellOrder, Stored, TerminalOpened, TerminalOutput, UV, View, ViewOrder,
+    BlobPart, CACHE, CancelJob, CommitEnvironment, ENVIRONMENTS, Happened, JobOrder, OpenView, OutputPart,
+    ProvideFiles, PutBlob, RunJob, STAGE, ShellEnd, ShellOrder, Stored, TerminalOpened, TerminalOutput, UV,
+    View, ViewOrder,
 };
 use pyti_box::rpc::{CallError, Handler, Method as _, Notification as _, Peer, RpcError, answer};
 use pyti_index::Offered;
@@ -50,6 +51,9 @@ pub enum JobError {
     /// The agent was lost.
     #[error("the agent was lost: {0}")]
     Agent(String),
+    /// The way to where a shell was wanted did not lead there.
+    #[error("no shell can be opened: {0}")]
+    Shell(String),
 }
 
 /// What shall be done beside the plan.
@@ -68,7 +72,18 @@ impl Worker {
         recorder: Arc<Recorder>,
         stop: &Stop,
     ) -> Result<(), JobError> {
-        self.run_at(plan, Until { task: until, shell: None }, recorder, stop, 0).await.map(|_| ())
+        self.run_at(
+            plan,
+            Until {
+                task: until,
+                shell: None,
+            },
+            recorder,
+            stop,
+            0,
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Carries out a plan up to the task that the order names, and opens a shell on the layers that it left.
@@ -81,7 +96,10 @@ impl Worker {
         recorder: Arc<Recorder>,
         stop: &Stop,
     ) -> Result<Option<ShellEnd>, JobError> {
-        let until = Until { task: Some(order.after.clone()), shell: Some((order, terminal)) };
+        let until = Until {
+            task: Some(order.after.clone()),
+            shell: Some((order, terminal)),
+        };
         self.run_at(plan, until, recorder, stop, 0).await
     }
 
@@ -94,7 +112,10 @@ impl Worker {
         depth: u32,
     ) -> Result<Option<ShellEnd>, JobError> {
         let prepare = |e: std::io::Error| JobError::Prepare(e.to_string());
-        let stage = tempfile::Builder::new().prefix("job-").tempdir_in(&self.inner.stage).map_err(prepare)?;
+        let stage = tempfile::Builder::new()
+            .prefix("job-")
+            .tempdir_in(&self.inner.stage)
+            .map_err(prepare)?;
         let spec = self.spec(&plan, stage.path());
         let terminal = until.shell.as_ref().map(|(_, terminal)| Arc::clone(terminal));
         let order = self.order(&plan, until, &recorder)?;
@@ -133,12 +154,11 @@ impl Worker {
             done = &mut running => done,
             () = stop.stopped() => {
                 let _ = peer.notify::<CancelJob>(&());
-                match tokio::time::timeout(GRACE, &mut running).await {
-                    Ok(done) => done,
-                    Err(_) => {
-                        lock(&job).kill();
-                        running.await
-                    }
+                if let Ok(done) = tokio::time::timeout(GRACE, &mut running).await {
+                    done
+                } else {
+                    lock(&job).kill();
+                    running.await
                 }
             }
         };
@@ -155,9 +175,15 @@ impl Worker {
                 let missing = done.events.saturating_sub(desk.heard.load(Ordering::Acquire));
                 if missing > 0 {
                     let why = format!("{missing} events are missing");
-                    recorder.record(Event::Lost { task: None, what: Loss::Channel { why } });
+                    recorder.record(Event::Lost {
+                        task: None,
+                        what: Loss::Channel { why },
+                    });
                 }
                 return Ok(done.shell);
+            }
+            Ok(Err(CallError::Answered(error))) if desk.terminal.is_some() => {
+                return Err(JobError::Shell(error.message));
             }
             Ok(Err(CallError::Answered(error))) => error.to_string(),
             Ok(Err(error)) => crate::provide::chain(&error),
@@ -167,8 +193,15 @@ impl Worker {
             return Ok(None);
         }
         let lost = lock(&desk.lost).clone();
-        let why = [Some(why), lost, said].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        recorder.record(Event::Lost { task: None, what: Loss::Channel { why: why.clone() } });
+        let why = [Some(why), lost, said]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; ");
+        recorder.record(Event::Lost {
+            task: None,
+            what: Loss::Channel { why: why.clone() },
+        });
         Err(JobError::Agent(why))
     }
 
@@ -181,13 +214,19 @@ impl Worker {
         };
         let mut binds: Vec<_> = pyti_resolve::interpreters::prefixes(&plan.interpreter)
             .into_iter()
-            .map(|prefix| Bind { source: prefix.clone(), target: prefix, writable: false })
+            .map(|prefix| Bind {
+                source: prefix.clone(),
+                target: prefix,
+                writable: false,
+            })
             .collect();
         binds.push(bind(&inner.files, CACHE, false));
         binds.push(bind(&inner.environments_folder, ENVIRONMENTS, false));
         binds.push(bind(stage, STAGE, true));
         binds.push(bind(&inner.uv.path, UV, false));
-        let layers = (plan.limits.disk_bytes * 2).min(memory_available() / 2).max(256 << 20);
+        let layers = (plan.limits.disk_bytes * 2)
+            .min(memory_available() / 2)
+            .max(256 << 20);
         JobSpec {
             binds,
             program: inner.settings.program.clone(),
@@ -210,11 +249,19 @@ impl Worker {
         let pip_wheel = match plan.installer {
             Installer::Uv => None,
             Installer::Pip => {
-                let wheel = tools::bundled_pip(&plan.interpreter)
-                    .ok_or_else(|| JobError::Prepare("the interpreter carries no pip (ensurepip)".to_owned()))?;
-                let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let (_, path) =
-                    self.inner.store.insert_file(&wheel, &name).map_err(|e| JobError::Prepare(e.to_string()))?;
+                let wheel = tools::bundled_pip(&plan.interpreter).ok_or_else(|| {
+                    JobError::Prepare("the interpreter carries no pip (ensurepip)".to_owned())
+                })?;
+                let name = wheel
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                let (_, path) = self
+                    .inner
+                    .store
+                    .insert_file(&wheel, &name)
+                    .map_err(|e| JobError::Prepare(e.to_string()))?;
                 Some(self.in_box(&path))
             }
         };
@@ -261,16 +308,20 @@ impl Worker {
             Reason::new(code, format!("{}: {detail}", file.filename)).blaming(Blame::Dependency)
         };
         if depth >= DEPTH {
-            return Err(failed(ReasonCode::Unresolvable, "builds need builds too deeply".to_owned()));
+            return Err(failed(
+                ReasonCode::Unresolvable,
+                "builds need builds too deeply".to_owned(),
+            ));
         }
-        let (sha256, path) = self
-            .inner
-            .index
-            .fetch(file, &|_, _| ())
-            .await
-            .map_err(|e| failed(ReasonCode::Download, crate::provide::chain(&e)).blaming(Blame::Environment))?;
+        let (sha256, path) = self.inner.index.fetch(file, &|_, _| ()).await.map_err(|e| {
+            failed(ReasonCode::Download, crate::provide::chain(&e)).blaming(Blame::Environment)
+        })?;
         // deeper builds happen while an outer one waits, so only the outermost takes turns
-        let _turn = if depth == 0 { Some(self.inner.building.lock().await) } else { None };
+        let _turn = if depth == 0 {
+            Some(self.inner.building.lock().await)
+        } else {
+            None
+        };
         if let Some(built) = self.inner.built.get(&sha256, interpreter)
             && self.inner.store.get(&built.sha256).is_some()
         {
@@ -279,25 +330,29 @@ impl Worker {
         let plan = dependency_plan(file, sha256.clone(), &path, interpreter);
         let listener = Arc::new(Collector::default());
         let recorder = Arc::new(Recorder::nowhere(listener.clone()));
-        let (stop, until) = (Stop::new(), Until { task: Some("metadata".to_owned()), shell: None });
+        let (stop, until) = (
+            Stop::new(),
+            Until {
+                task: Some("metadata".to_owned()),
+                shell: None,
+            },
+        );
         let run = Box::pin(self.run_at(plan, until, recorder, &stop, depth + 1));
-        run.await.map_err(|e| failed(ReasonCode::WorkerLost, e.to_string()).blaming(Blame::Us))?;
+        run.await
+            .map_err(|e| failed(ReasonCode::WorkerLost, e.to_string()).blaming(Blame::Us))?;
         let events = std::mem::take(&mut *lock(&listener.0));
-        match BuiltHere::from_events(&events) {
-            Some(built) => {
-                let _ = self.inner.built.put(&sha256, interpreter, &built);
-                Ok((built, true))
-            }
-            None => {
-                let job = pyti_judge::fold(events);
-                let why = pyti_judge::judge(&job).outcome.reasons;
-                let why = why.first().map_or_else(
-                    || "it could not be built".to_owned(),
-                    |reason| format!("{} ({})", reason.code.meaning(), reason.detail.visible()),
-                );
-                Err(failed(ReasonCode::Build, why))
-            }
+        if let Some(built) = BuiltHere::from_events(&events) {
+            // what cannot be remembered is built again next time
+            let _ = self.inner.built.put(&sha256, interpreter, &built);
+            return Ok((built, true));
         }
+        let job = pyti_judge::fold(events);
+        let why = pyti_judge::judge(&job).outcome.reasons;
+        let why = why.first().map_or_else(
+            || "it could not be built".to_owned(),
+            |reason| format!("{} ({})", reason.code.meaning(), reason.detail.visible()),
+        );
+        Err(failed(ReasonCode::Build, why))
     }
 }
 
@@ -343,7 +398,10 @@ struct Collector(Mutex<Vec<Envelope>>);
 
 impl crate::recording::Listener for Collector {
     fn heard(&self, envelope: &Envelope) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(envelope.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(envelope.clone());
     }
 }
 
@@ -376,7 +434,7 @@ struct Blob {
 }
 
 impl Desk {
-    fn view(&self, order: ViewOrder) -> Result<View, RpcError> {
+    fn view(&self, order: ViewOrder) -> View {
         let offered = order
             .offered
             .into_iter()
@@ -388,7 +446,11 @@ impl Desk {
                 sha256: Some(o.sha256),
             })
             .collect();
-        let builder = Builder { worker: self.worker.clone(), interpreter: self.interpreter.clone(), depth: self.depth };
+        let builder = Builder {
+            worker: self.worker.clone(),
+            interpreter: self.interpreter.clone(),
+            depth: self.depth,
+        };
         let view = pyti_index::View {
             interpreter: self.interpreter.clone(),
             offered,
@@ -399,7 +461,7 @@ impl Desk {
         };
         let path = self.worker.inner.lens.open_view(view.clone());
         lock(&self.views).insert(path.clone(), view);
-        Ok(View { path })
+        View { path }
     }
 
     fn put(&self, part: &BlobPart) -> Result<Stored, RpcError> {
@@ -407,39 +469,62 @@ impl Desk {
         let mut blobs = lock(&self.blobs);
         if part.offset == 0 {
             let file = tempfile::NamedTempFile::new_in(&inner.files).map_err(RpcError::failed)?;
-            *blobs = Some(Blob { file, sha256: part.sha256.clone(), size: 0 });
+            *blobs = Some(Blob {
+                file,
+                sha256: part.sha256.clone(),
+                size: 0,
+            });
         }
-        let blob = blobs.as_mut().filter(|b| b.sha256 == part.sha256 && b.size == part.offset);
-        let Some(blob) = blob else { return Err(RpcError::bad_params("parts of a blob come in order")) };
+        let blob = blobs
+            .as_mut()
+            .filter(|b| b.sha256 == part.sha256 && b.size == part.offset);
+        let Some(blob) = blob else {
+            return Err(RpcError::bad_params("parts of a blob come in order"));
+        };
         blob.size += part.bytes.len() as u64;
         if blob.size > BLOB_CAP {
             return Err(RpcError::failed("the blob is too big"));
         }
-        blob.file.write_all(part.bytes.as_bytes()).map_err(RpcError::failed)?;
+        blob.file
+            .write_all(part.bytes.as_bytes())
+            .map_err(RpcError::failed)?;
         if !part.last {
             return Ok(Stored { path: None });
         }
-        let name = part.name.as_str().filter(|name| is_plain(name)).ok_or_else(|| RpcError::bad_params("the name"))?;
-        let Some(mut blob) = blobs.take() else { return Err(RpcError::bad_params("no blob")) };
+        let name = part
+            .name
+            .as_str()
+            .filter(|name| is_plain(name))
+            .ok_or_else(|| RpcError::bad_params("the name"))?;
+        let Some(mut blob) = blobs.take() else {
+            return Err(RpcError::bad_params("no blob"));
+        };
         let digest = hash(blob.file.as_file_mut()).map_err(RpcError::failed)?;
         if digest != blob.sha256.as_str() {
             return Err(RpcError::bad_params("the blob's digest is another one"));
         }
-        let (_, path) = inner.store.insert_file(blob.file.path(), name).map_err(RpcError::failed)?;
-        Ok(Stored { path: Some(self.worker.in_box(&path)) })
+        let (_, path) = inner
+            .store
+            .insert_file(blob.file.path(), name)
+            .map_err(RpcError::failed)?;
+        Ok(Stored {
+            path: Some(self.worker.in_box(&path)),
+        })
     }
 }
 
 impl Handler for Desk {
     fn request(&self, method: &str, params: Value) -> Result<Value, RpcError> {
         match method {
-            OpenView::NAME => answer::<OpenView>(params, |order| self.view(order)),
+            OpenView::NAME => answer::<OpenView>(params, |order| Ok(self.view(order))),
             ProvideFiles::NAME => answer::<ProvideFiles>(params, |order| {
                 let views = lock(&self.views);
                 let view = order.view.as_ref().and_then(|path| views.get(path)).cloned();
                 drop(views);
                 let view = view.unwrap_or_else(|| pyti_index::View::new(self.interpreter.clone()));
-                let provided = self.handle.block_on(self.worker.provide(order, &view, self.depth));
+                let provided = self
+                    .handle
+                    .block_on(self.worker.provide(order, &view, self.depth));
                 if !provided.ready && !provided.environment.is_empty() {
                     lock(&self.wanted).insert(provided.environment.clone());
                 }
@@ -449,7 +534,11 @@ impl Handler for Desk {
                 if !lock(&self.wanted).contains(key.key.as_str()) {
                     return Err(RpcError::bad_params("this environment was not asked for"));
                 }
-                self.worker.inner.environments.commit(&self.stage, &key.key).map_err(RpcError::failed)
+                self.worker
+                    .inner
+                    .environments
+                    .commit(&self.stage, &key.key)
+                    .map_err(RpcError::failed)
             }),
             PutBlob::NAME => answer::<PutBlob>(params, |part| self.put(&part)),
             other => Err(RpcError::no_such_method(other)),
@@ -477,7 +566,10 @@ impl Handler for Desk {
             }
             Err(error) => {
                 let why = format!("an event cannot be read: {error}");
-                self.recorder.record(Event::Lost { task: None, what: Loss::Channel { why } });
+                self.recorder.record(Event::Lost {
+                    task: None,
+                    what: Loss::Channel { why },
+                });
             }
         }
     }
@@ -501,7 +593,11 @@ impl pyti_index::MetadataBuilder for Builder {
         sdist: &'a pyti_index::ProjectFile,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send + 'a>> {
         Box::pin(async move {
-            match self.worker.build_dependency(sdist, &self.interpreter, self.depth).await {
+            match self
+                .worker
+                .build_dependency(sdist, &self.interpreter, self.depth)
+                .await
+            {
                 Ok((built, _)) => Ok(built.metadata.into_bytes()),
                 Err(reason) => Err(reason.detail.visible()),
             }
@@ -517,7 +613,9 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 255
         && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
 }
 
 fn hash(file: &mut File) -> std::io::Result<String> {

@@ -92,11 +92,11 @@ pub enum Nothing {
         name: String,
         /// Why.
         #[source]
-        source: IndexError,
+        source: Box<IndexError>,
     },
     /// The specifiers or the interpreter cannot be used.
     #[error(transparent)]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The file cannot be read.
     #[error("cannot read {0}")]
     File(PathBuf, #[source] std::io::Error),
@@ -106,7 +106,11 @@ pub enum Nothing {
 }
 
 fn or(suggestions: &[String]) -> String {
-    if suggestions.is_empty() { String::new() } else { format!("; there are {}", suggestions.join(", ")) }
+    if suggestions.is_empty() {
+        String::new()
+    } else {
+        format!("; there are {}", suggestions.join(", "))
+    }
 }
 
 /// Told how far a download is: file name, bytes so far, all bytes.
@@ -114,10 +118,20 @@ pub type Progress<'a> = &'a (dyn Fn(&str, u64, Option<u64>) + Send + Sync);
 
 impl Worker {
     /// Finds out what a target means and fetches it.
-    pub async fn prepare(&self, target: &Target, request: &Request, progress: Progress<'_>) -> Result<Prepared, Nothing> {
+    pub async fn prepare(
+        &self,
+        target: &Target,
+        request: &Request,
+        progress: Progress<'_>,
+    ) -> Result<Prepared, Nothing> {
         match target {
-            Target::Project { name, extras, specifiers } => {
-                self.project(name, extras, specifiers.as_deref(), request, progress).await
+            Target::Project {
+                name,
+                extras,
+                specifiers,
+            } => {
+                self.project(name, extras, specifiers.as_deref(), request, progress)
+                    .await
             }
             Target::File { path, extras } => self.local(path, extras, request),
             Target::Folder { path, extras } => {
@@ -140,7 +154,11 @@ impl Worker {
                     index: None,
                 };
                 let plan = plan(distribution, extras, request, true);
-                Ok(Prepared { name: packed.name, version: Some(packed.version), jobs: vec![boxed(plan)] })
+                Ok(Prepared {
+                    name: packed.name,
+                    version: Some(packed.version),
+                    jobs: vec![boxed(plan)],
+                })
             }
         }
     }
@@ -157,9 +175,17 @@ impl Worker {
             Ok(project) => project,
             Err(IndexError::UnknownProject { .. } | IndexError::BadName(_)) => {
                 let suggestions = self.inner.index.suggest(name).await;
-                return Err(Nothing::NoProject { name: name.to_owned(), suggestions });
+                return Err(Nothing::NoProject {
+                    name: name.to_owned(),
+                    suggestions,
+                });
             }
-            Err(source) => return Err(Nothing::Index { name: name.to_owned(), source }),
+            Err(error) => {
+                return Err(Nothing::Index {
+                    name: name.to_owned(),
+                    source: Box::new(error),
+                });
+            }
         };
         let wanted = Wanted {
             specifiers,
@@ -173,19 +199,40 @@ impl Worker {
             Ok(chosen) => chosen,
             Err(Refusal::Outcome(outcome)) => {
                 let job = PreparedJob::Decided { file: None, outcome };
-                let version = specifiers.and_then(|text| text.strip_prefix("==")).map(|v| v.trim().to_owned());
-                return Ok(Prepared { name: project.name.clone(), version, jobs: vec![job] });
+                let version = specifiers
+                    .and_then(|text| text.strip_prefix("=="))
+                    .map(|v| v.trim().to_owned());
+                return Ok(Prepared {
+                    name: project.name.clone(),
+                    version,
+                    jobs: vec![job],
+                });
             }
-            Err(Refusal::NoVersion { project, wanted, available }) => {
-                return Err(Nothing::NoVersion { name: project, wanted, there: some(&available) });
+            Err(Refusal::NoVersion {
+                project,
+                wanted,
+                available,
+            }) => {
+                return Err(Nothing::NoVersion {
+                    name: project,
+                    wanted,
+                    there: some(&available),
+                });
             }
-            Err(other) => return Err(Nothing::Refused(other)),
+            Err(other) => return Err(Nothing::Refused(Box::new(other))),
         };
         let version = chosen.version.to_string();
         let mut fetched = Vec::new();
-        for file in [chosen.wheel.as_ref(), chosen.sdist.as_ref()].into_iter().flatten() {
+        for file in [chosen.wheel.as_ref(), chosen.sdist.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             let name = file.filename.clone();
-            let got = self.inner.index.fetch(file, &|done, total| progress(&name, done, total)).await;
+            let got = self
+                .inner
+                .index
+                .fetch(file, &|done, total| progress(&name, done, total))
+                .await;
             fetched.push((file, got));
         }
         let mut wheel = None;
@@ -205,7 +252,11 @@ impl Worker {
                         uploaded: file.uploaded.clone(),
                         index: Some(project.index.to_string()),
                     };
-                    if file.file_kind() == FileKind::Wheel { wheel = Some(distribution) } else { sdist = Some(distribution) }
+                    if file.file_kind() == FileKind::Wheel {
+                        wheel = Some(distribution)
+                    } else {
+                        sdist = Some(distribution)
+                    }
                 }
                 Err(error) => jobs.push(unfetched(file, &project.name, &version, &error)),
             }
@@ -222,25 +273,53 @@ impl Worker {
             plan.published = wheel.filter(|wheel| is_pure_or_same(&wheel.filename));
             jobs.push(boxed(plan));
         }
-        Ok(Prepared { name: project.name.clone(), version: Some(version), jobs })
+        Ok(Prepared {
+            name: project.name.clone(),
+            version: Some(version),
+            jobs,
+        })
     }
 
     fn local(&self, path: &Path, extras: &[String], request: &Request) -> Result<Prepared, Nothing> {
-        let filename = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+        let filename = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default()
+            .to_owned();
         let parsed = parse(&filename).map_err(|why| Nothing::FileName(path.to_owned(), why))?;
-        let length = std::fs::metadata(path).map_err(|e| Nothing::File(path.to_owned(), e))?.len();
-        let (name, version, kind) = (parsed.project().to_string(), parsed.version().to_string(), parsed.kind());
+        let length = std::fs::metadata(path)
+            .map_err(|e| Nothing::File(path.to_owned(), e))?
+            .len();
+        let (name, version, kind) = (
+            parsed.project().to_string(),
+            parsed.version().to_string(),
+            parsed.kind(),
+        );
         if length > request.max_bytes {
             let reason = Reason::new(ReasonCode::SizePolicy, format!("{filename} has {length} bytes"));
-            let job = PreparedJob::Decided { file: None, outcome: Outcome::because(Status::Skip, reason) };
-            return Ok(Prepared { name, version: Some(version), jobs: vec![job] });
+            let job = PreparedJob::Decided {
+                file: None,
+                outcome: Outcome::because(Status::Skip, reason),
+            };
+            return Ok(Prepared {
+                name,
+                version: Some(version),
+                jobs: vec![job],
+            });
         }
         if let Some(outcome) = unusable(&parsed, &filename, &request.interpreter) {
             let job = PreparedJob::Decided { file: None, outcome };
-            return Ok(Prepared { name, version: Some(version), jobs: vec![job] });
+            return Ok(Prepared {
+                name,
+                version: Some(version),
+                jobs: vec![job],
+            });
         }
-        let (sha256, stored) =
-            self.inner.store.insert_file(path, &filename).map_err(|e| Nothing::File(path.to_owned(), e))?;
+        let (sha256, stored) = self
+            .inner
+            .store
+            .insert_file(path, &filename)
+            .map_err(|e| Nothing::File(path.to_owned(), e))?;
         let distribution = Distribution {
             project: name.clone(),
             version: version.clone(),
@@ -253,7 +332,11 @@ impl Worker {
             index: None,
         };
         let plan = plan(distribution, extras, request, true);
-        Ok(Prepared { name, version: Some(version), jobs: vec![boxed(plan)] })
+        Ok(Prepared {
+            name,
+            version: Some(version),
+            jobs: vec![boxed(plan)],
+        })
     }
 }
 
@@ -283,7 +366,10 @@ fn boxed(plan: Plan) -> PreparedJob {
 }
 
 fn unfetched(file: &ProjectFile, project: &str, version: &str, error: &IndexError) -> PreparedJob {
-    let (status, code) = if matches!(error, IndexError::HashMismatch { .. } | IndexError::SizeMismatch { .. }) {
+    let (status, code) = if matches!(
+        error,
+        IndexError::HashMismatch { .. } | IndexError::SizeMismatch { .. }
+    ) {
         (Status::Broken, ReasonCode::HashMismatch)
     } else {
         (Status::Error, ReasonCode::Download)
@@ -302,7 +388,10 @@ fn unfetched(file: &ProjectFile, project: &str, version: &str, error: &IndexErro
             index: None,
         })
     });
-    PreparedJob::Decided { file, outcome: Outcome::because(status, reason) }
+    PreparedJob::Decided {
+        file,
+        outcome: Outcome::because(status, reason),
+    }
 }
 
 /// Parses the name of a local file: the project's name is the part before the version.
@@ -317,13 +406,17 @@ fn parse(filename: &str) -> Result<ParsedName, String> {
             .map(|(name, _)| name)
     };
     let name = name.ok_or("the name has no version")?;
-    let name: uv_normalize::PackageName = name.parse().map_err(|e: uv_normalize::InvalidNameError| e.to_string())?;
+    let name: uv_normalize::PackageName = name
+        .parse()
+        .map_err(|e: uv_normalize::InvalidNameError| e.to_string())?;
     pyti_index::parse_filename(filename, &name).map_err(|e| e.to_string())
 }
 
 /// A wheel for another platform or interpreter.
 fn unusable(parsed: &ParsedName, filename: &str, interpreter: &Interpreter) -> Option<Outcome> {
-    let ParsedName::Wheel(wheel) = parsed else { return None };
+    let ParsedName::Wheel(wheel) = parsed else {
+        return None;
+    };
     let tags = select::tags_of(interpreter).ok()?;
     if wheel.is_compatible(&tags) {
         return None;

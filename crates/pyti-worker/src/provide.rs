@@ -6,7 +6,6 @@ use futures_util::stream::{self, StreamExt as _};
 use pyti_box::protocol::{CACHE, ProvideOrder, Provided, VENV};
 use pyti_index::{Entry, ProjectFile, View};
 use pyti_model::outcome::{Blame, Reason, ReasonCode};
-use pyti_model::plan::Interpreter;
 use pyti_resolve::lock::{self, BoxWheel, LockedPackage};
 
 use crate::worker::Worker;
@@ -47,7 +46,11 @@ impl Worker {
             fetched: 0,
             cached: 0,
             built: 0,
-            left_out: order.view.as_deref().map(|view| self.inner.lens.left_out(view)).unwrap_or_default(),
+            left_out: order
+                .view
+                .as_deref()
+                .map(|view| self.inner.lens.left_out(view))
+                .unwrap_or_default(),
             problems: Vec::new(),
         };
         let locked = if order.index_lock.trim().is_empty() {
@@ -56,13 +59,17 @@ impl Worker {
             match lock::parse_index_lock(order.index_lock.as_bytes()) {
                 Ok(lock) => lock.packages,
                 Err(error) => {
-                    let reason = Reason::new(ReasonCode::Testbed, format!("the lock cannot be read: {error}"));
+                    let reason =
+                        Reason::new(ReasonCode::Testbed, format!("the lock cannot be read: {error}"));
                     provided.problems.push(reason);
                     return provided;
                 }
             }
         };
-        let wanted: Vec<_> = locked.into_iter().filter(|package| !order.without.contains(&package.name)).collect();
+        let wanted: Vec<_> = locked
+            .into_iter()
+            .filter(|package| !order.without.contains(&package.name))
+            .collect();
         let results: Vec<_> = stream::iter(wanted)
             .map(|package| async move { self.one(package, view, depth).await })
             .buffered(AT_ONCE)
@@ -83,7 +90,10 @@ impl Worker {
             }
         }
         (provided.fetched, provided.cached, provided.built) = (count.fetched, count.cached, count.built);
-        provided.packages = wheels.iter().map(|w| (w.name.clone(), w.version.clone())).collect();
+        provided.packages = wheels
+            .iter()
+            .map(|w| (w.name.clone(), w.version.clone()))
+            .collect();
         provided.box_lock = lock::box_lock(&wheels, None);
         provided.environment = pyti_resolve::environment_key(&provided.box_lock, interpreter, VENV);
         provided.ready = self.inner.environments.has(&provided.environment);
@@ -97,7 +107,10 @@ impl Worker {
             return Err(Reason::new(ReasonCode::SizePolicy, file.filename.clone()).blaming(Blame::Dependency));
         }
         if is_wheel {
-            let known = file.sha256.as_ref().is_some_and(|digest| self.inner.store.get(digest).is_some());
+            let known = file
+                .sha256
+                .as_ref()
+                .is_some_and(|digest| self.inner.store.get(digest).is_some());
             let (digest, path) = self
                 .inner
                 .index
@@ -112,10 +125,17 @@ impl Worker {
                 sha256: digest,
                 built_from: None,
             };
-            return Ok(Got { wheel, from: if known { From::Cached } else { From::Fetched } });
+            return Ok(Got {
+                wheel,
+                from: if known { From::Cached } else { From::Fetched },
+            });
         }
         let (built, fresh) = self.build_dependency(&file, &view.interpreter, depth).await?;
-        let path = self.inner.store.get(&built.sha256).ok_or_else(|| download(built.filename.clone()))?;
+        let path = self
+            .inner
+            .store
+            .get(&built.sha256)
+            .ok_or_else(|| download(built.filename.clone()))?;
         let wheel = BoxWheel {
             name: package.name,
             version: package.version,
@@ -124,7 +144,10 @@ impl Worker {
             sha256: built.sha256,
             built_from: file.sha256.clone(),
         };
-        Ok(Got { wheel, from: if fresh { From::Built } else { From::Cached } })
+        Ok(Got {
+            wheel,
+            from: if fresh { From::Built } else { From::Cached },
+        })
     }
 
     /// The file that a line of a lock means: the lens named it, the index has it.

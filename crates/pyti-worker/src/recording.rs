@@ -76,8 +76,18 @@ impl Recorder {
         path: Option<PathBuf>,
         listener: Arc<dyn Listener>,
     ) -> Self {
-        let state = State { out, failed: None, next: 0, last_us: 0, listener };
-        Self { state: Mutex::new(state), began: Instant::now(), path }
+        let state = State {
+            out,
+            failed: None,
+            next: 0,
+            last_us: 0,
+            listener,
+        };
+        Self {
+            state: Mutex::new(state),
+            began: Instant::now(),
+            path,
+        }
     }
 
     /// Microseconds since the recording began.
@@ -94,7 +104,11 @@ impl Recorder {
     pub fn record_at(&self, at_us: u64, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let at_us = at_us.max(state.last_us);
-        let envelope = Envelope { seq: state.next, at_us, event };
+        let envelope = Envelope {
+            seq: state.next,
+            at_us,
+            event,
+        };
         state.next += 1;
         state.last_us = at_us;
         // progress is for who is waiting now
@@ -105,7 +119,11 @@ impl Recorder {
                 serde_json::to_writer(&mut *out, &envelope)?;
                 out.write_all(b"\n")?;
                 // a task's end is worth a flush: it is not lost when we are killed
-                if matches!(envelope.event, Event::Ended { .. } | Event::Began { .. }) { out.flush() } else { Ok(()) }
+                if matches!(envelope.event, Event::Ended { .. } | Event::Began { .. }) {
+                    out.flush()
+                } else {
+                    Ok(())
+                }
             });
             if let Err(error) = written {
                 state.failed.get_or_insert(error);
@@ -130,7 +148,8 @@ impl Recorder {
 /// [`Event::Finished`] is missing.
 pub fn read(path: &Path) -> Result<Vec<Envelope>, RecordingError> {
     let file = File::open(path).map_err(|e| RecordingError::File(path.to_owned(), e))?;
-    let decoder = zstd::stream::read::Decoder::new(file).map_err(|e| RecordingError::File(path.to_owned(), e))?;
+    let decoder =
+        zstd::stream::read::Decoder::new(file).map_err(|e| RecordingError::File(path.to_owned(), e))?;
     let mut reader = BufReader::new(decoder.take(CAP));
     let mut events = Vec::new();
     let mut line = Vec::new();
@@ -140,11 +159,16 @@ pub fn read(path: &Path) -> Result<Vec<Envelope>, RecordingError> {
             Ok(0) | Err(_) => break,
             Ok(_) => {}
         }
-        let Ok(envelope) = serde_json::from_slice::<Envelope>(&line) else { break };
+        let Ok(envelope) = serde_json::from_slice::<Envelope>(&line) else {
+            break;
+        };
         if events.is_empty() {
             match &envelope.event {
                 Event::Began { recording, .. } if recording.0 > RECORDING_VERSION.0 => {
-                    return Err(RecordingError::Newer { path: path.to_owned(), found: *recording });
+                    return Err(RecordingError::Newer {
+                        path: path.to_owned(),
+                        found: *recording,
+                    });
                 }
                 Event::Began { .. } | Event::Decided { .. } => {}
                 _ => return Err(RecordingError::NotOne(path.to_owned())),
@@ -177,7 +201,12 @@ mod tests {
         let path = folder.path().join("r.jsonl.zst");
         let recorder = Recorder::create(&path, Arc::new(())).unwrap();
         recorder.record(decided());
-        recorder.record(Event::Progress { task: "x".into(), text: "".into(), done: None, total: None });
+        recorder.record(Event::Progress {
+            task: "x".into(),
+            text: "".into(),
+            done: None,
+            total: None,
+        });
         recorder.record(Event::Finished { interrupted: false });
         recorder.finish().unwrap();
         let events = read(&path).unwrap();

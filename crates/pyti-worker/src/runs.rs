@@ -84,7 +84,11 @@ impl Runs {
             let folder = self.folder.join(&id);
             match fs::create_dir(&folder) {
                 Ok(()) => {
-                    let run = Run { id, folder, file: file.clone() };
+                    let run = Run {
+                        id,
+                        folder,
+                        file: file.clone(),
+                    };
                     run.save()?;
                     return Ok(run);
                 }
@@ -92,13 +96,18 @@ impl Runs {
                 Err(error) => return Err(RunsError::File(folder, error)),
             }
         }
-        Err(RunsError::File(self.folder.clone(), io::Error::other("no name is free")))
+        Err(RunsError::File(
+            self.folder.clone(),
+            io::Error::other("no name is free"),
+        ))
     }
 
     /// All runs, newest first. Folders that hold no run are left out.
     pub fn list(&self) -> Vec<Run> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut runs: Vec<_> = entries.filter_map(|entry| Self::read(&entry.path()).ok()).collect();
+        let mut runs: Vec<_> = entries
+            .filter_map(|entry| Self::read(&entry.path()).ok())
+            .collect();
         runs.sort_by(|a, b| b.file.when.cmp(&a.file.when).then_with(|| a.id.cmp(&b.id)));
         runs
     }
@@ -106,13 +115,21 @@ impl Runs {
     /// The run of this name, or the one whose name begins so; `last` is the newest.
     pub fn find(&self, name: &str) -> Result<Run, RunsError> {
         if name == "last" {
-            return self.list().into_iter().next().ok_or_else(|| RunsError::None(name.to_owned()));
+            return self
+                .list()
+                .into_iter()
+                .next()
+                .ok_or_else(|| RunsError::None(name.to_owned()));
         }
         let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit());
         if is_name && let Ok(run) = Self::read(&self.folder.join(name)) {
             return Ok(run);
         }
-        let mut found: Vec<_> = self.list().into_iter().filter(|run| is_name && run.id.starts_with(name)).collect();
+        let mut found: Vec<_> = self
+            .list()
+            .into_iter()
+            .filter(|run| is_name && run.id.starts_with(name))
+            .collect();
         match found.len() {
             0 => Err(RunsError::None(name.to_owned())),
             1 => Ok(found.remove(0)),
@@ -143,13 +160,22 @@ impl Runs {
         let path = folder.join("run.json");
         let error = |e: io::Error| RunsError::File(path.clone(), e);
         let mut text = String::new();
-        File::open(&path).and_then(|f| f.take(1 << 20).read_to_string(&mut text)).map_err(error)?;
+        File::open(&path)
+            .and_then(|f| f.take(1 << 20).read_to_string(&mut text))
+            .map_err(error)?;
         let file: RunFile = serde_json::from_str(&text).map_err(|e| error(e.into()))?;
         if file.version > RUN_VERSION {
             return Err(error(io::Error::other("a newer PyTI wrote it")));
         }
-        let id = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Run { id, folder: folder.to_owned(), file })
+        let id = folder
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        Ok(Run {
+            id,
+            folder: folder.to_owned(),
+            file,
+        })
     }
 }
 
@@ -232,7 +258,7 @@ mod tests {
         assert_eq!(runs.find(&old.id).unwrap().file.when, old.file.when);
         assert!(matches!(runs.find("zz"), Err(RunsError::None(_))));
         assert!(matches!(runs.find("../x"), Err(RunsError::None(_))));
-        assert!(runs.prune(Duration::from_secs(3600)).unwrap().is_empty());
+        assert!(runs.prune(Duration::from_hours(1)).unwrap().is_empty());
         assert_eq!(runs.prune(Duration::ZERO).unwrap().len(), 2);
         assert!(runs.list().is_empty());
     }

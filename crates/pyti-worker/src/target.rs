@@ -45,15 +45,21 @@ impl FromStr for Target {
     type Err = NoTarget;
 
     fn from_str(text: &str) -> Result<Self, NoTarget> {
-        let error = |why| NoTarget { text: text.to_owned(), why };
+        let error = |why| NoTarget {
+            text: text.to_owned(),
+            why,
+        };
         let trimmed = text.trim();
         if trimmed.is_empty() {
             return Err(error("it is empty"));
         }
         if trimmed.contains("://") {
-            return Err(error("addresses are not followed; download the file and give its path"));
+            return Err(error(
+                "addresses are not followed; download the file and give its path",
+            ));
         }
-        let (before, extras) = split_extras(trimmed).ok_or_else(|| error("the extras are not well-formed"))?;
+        let (before, extras) =
+            split_extras(trimmed).ok_or_else(|| error("the extras are not well-formed"))?;
         if looks_like_path(before) {
             let path = PathBuf::from(before);
             return Ok(if path.is_dir() {
@@ -91,23 +97,36 @@ impl FromStr for Target {
 fn looks_like_path(text: &str) -> bool {
     text.starts_with(['.', '/', '~'])
         || text.contains('/')
-        || [".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz"].iter().any(|e| text.ends_with(e))
+        || [".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz"]
+            .iter()
+            .any(|e| text.ends_with(e))
         || Path::new(text).join("pyproject.toml").exists() && text.contains(std::path::MAIN_SEPARATOR)
 }
 
 /// Splits `name[a,b]rest` into `name` and `[a, b]`; without brackets the whole text and nothing.
 fn split_extras(text: &str) -> Option<(&str, Vec<String>)> {
-    let Some(open) = text.find('[') else { return Some((text, Vec::new())) };
+    let Some(open) = text.find('[') else {
+        return Some((text, Vec::new()));
+    };
     let close = text[open..].find(']')? + open;
-    let extras: Vec<_> = text[open + 1..close].split(',').map(|e| e.trim().to_owned()).collect();
+    let extras: Vec<_> = text[open + 1..close]
+        .split(',')
+        .map(|e| e.trim().to_owned())
+        .collect();
     let good = |e: &String| {
-        !e.is_empty() && e.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        !e.is_empty()
+            && e.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     };
     extras.iter().all(good).then_some((&text[..open], extras))
 }
 
 fn extras_length(text: &str, before: &str) -> usize {
-    if before.len() == text.len() { 0 } else { text[before.len()..].find(']').map_or(0, |at| at + 1) }
+    if before.len() == text.len() {
+        0
+    } else {
+        text[before.len()..].find(']').map_or(0, |at| at + 1)
+    }
 }
 
 #[cfg(test)]
@@ -126,14 +145,30 @@ mod tests {
     fn names_versions_and_extras() {
         assert_eq!("six".parse(), Ok(project("six", &[], None)));
         assert_eq!("six==1.17.0".parse(), Ok(project("six", &[], Some("==1.17.0"))));
-        assert_eq!("requests[socks, x]".parse(), Ok(project("requests", &["socks", "x"], None)));
-        assert_eq!("requests[socks]>=2,<3".parse(), Ok(project("requests", &["socks"], Some(">=2,<3"))));
+        assert_eq!(
+            "requests[socks, x]".parse(),
+            Ok(project("requests", &["socks", "x"], None))
+        );
+        assert_eq!(
+            "requests[socks]>=2,<3".parse(),
+            Ok(project("requests", &["socks"], Some(">=2,<3")))
+        );
         assert_eq!("Zope.Interface".parse(), Ok(project("Zope.Interface", &[], None)));
     }
 
     #[test]
     fn what_is_no_target_is_refused_with_a_reason() {
-        for bad in ["", " ", "-six", "six@http", "six six", "six[", "six[a b]", "./does-not-exist.whl", "http://x.invalid/a"] {
+        for bad in [
+            "",
+            " ",
+            "-six",
+            "six@http",
+            "six six",
+            "six[",
+            "six[a b]",
+            "./does-not-exist.whl",
+            "http://x.invalid/a",
+        ] {
             assert!(bad.parse::<Target>().is_err(), "{bad:?}");
         }
     }
@@ -145,7 +180,10 @@ mod tests {
         std::fs::write(&file, b"").unwrap();
         let text = file.to_str().unwrap();
         assert!(matches!(text.parse(), Ok(Target::File { .. })));
-        assert!(matches!(folder.path().to_str().unwrap().parse(), Ok(Target::Folder { .. })));
+        assert!(matches!(
+            folder.path().to_str().unwrap().parse(),
+            Ok(Target::Folder { .. })
+        ));
         assert!(matches!(format!("{text}[x]").parse(), Ok(Target::File { extras, .. }) if extras == ["x"]));
     }
 }

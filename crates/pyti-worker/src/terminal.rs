@@ -46,6 +46,9 @@ impl Input {
     }
 
     fn part(&self, bytes: &[u8], last: bool) -> Result<(), CallError> {
-        self.peer.notify::<TerminalInput>(&InputPart { bytes: Foreign::new(bytes), last })
+        self.peer.notify::<TerminalInput>(&InputPart {
+            bytes: Foreign::new(bytes),
+            last,
+        })
     }
 }

@@ -70,17 +70,27 @@ pub(crate) async fn uv(
 
 /// What a uv says its version is; it has suited already.
 fn version_of(path: &Path) -> String {
-    let output = std::process::Command::new(path).arg("--version").env_clear().output();
-    let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
-    text.split_whitespace().nth(1).unwrap_or(uv::UV_VERSION).to_owned()
+    let output = std::process::Command::new(path)
+        .arg("--version")
+        .env_clear()
+        .output();
+    let text = output
+        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+        .unwrap_or_default();
+    text.split_whitespace()
+        .nth(1)
+        .unwrap_or(uv::UV_VERSION)
+        .to_owned()
 }
 
 /// The wheel of pip that an interpreter carries for `ensurepip`, or Debian's folder of such wheels.
 pub(crate) fn bundled_pip(interpreter: &Interpreter) -> Option<PathBuf> {
     let lib = Path::new(&interpreter.prefix).join("lib");
     let short = interpreter.short();
-    let folders =
-        [lib.join(format!("python{short}/ensurepip/_bundled")), PathBuf::from("/usr/share/python-wheels")];
+    let folders = [
+        lib.join(format!("python{short}/ensurepip/_bundled")),
+        PathBuf::from("/usr/share/python-wheels"),
+    ];
     folders.iter().find_map(|folder| {
         let mut wheels: Vec<_> = std::fs::read_dir(folder)
             .ok()?

@@ -71,8 +71,13 @@ impl Worker {
         let folders = settings.folders.clone();
         let files = folders.files()?;
         let store = FileStore::open(&files).map_err(WorkerError::Store)?;
-        let index = Index::new(settings.index.clone(), store.clone(), &folders.index()?, settings.offline)?
-            .with_parser(settings.program.clone());
+        let index = Index::new(
+            settings.index.clone(),
+            store.clone(),
+            &folders.index()?,
+            settings.offline,
+        )?
+        .with_parser(settings.program.clone());
         let uv = tools::uv(&index, &folders.tools()?, env).await?;
         let environments_folder = folders.environments()?;
         let inner = Inner {
@@ -88,7 +93,9 @@ impl Worker {
             building: tokio::sync::Mutex::new(()),
             settings,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The index client.

@@ -23,7 +23,10 @@ pub(crate) fn cache(args: CacheArgs) -> anyhow::Result<u8> {
             let mut text = format!("{}\n", folders.cache().display());
             for (name, folder) in &parts {
                 let (files, bytes) = size(folder);
-                text.push_str(&format!("{name:<13} {:>10.1} MB  {files} files\n", megabytes(bytes)));
+                text.push_str(&format!(
+                    "{name:<13} {:>10.1} MB  {files} files\n",
+                    megabytes(bytes)
+                ));
             }
             print(&text)?;
         }
@@ -44,14 +47,20 @@ fn megabytes(bytes: u64) -> f64 {
 }
 
 fn size(path: &Path) -> (u64, u64) {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return (0, 0) };
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return (0, 0);
+    };
     if !metadata.is_dir() {
         return (1, metadata.len());
     }
-    fs::read_dir(path).into_iter().flatten().flatten().fold((0, 0), |(files, bytes), entry| {
-        let (f, b) = size(&entry.path());
-        (files + f, bytes + b)
-    })
+    fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .fold((0, 0), |(files, bytes), entry| {
+            let (f, b) = size(&entry.path());
+            (files + f, bytes + b)
+        })
 }
 
 /// Removes entries of a cache that were not made or used for this long; returns bytes.
@@ -59,7 +68,10 @@ fn prune(folder: &Path, age: Duration) -> u64 {
     let mut freed = 0;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let Ok(metadata) = entry.metadata() else { continue };
-        let used = metadata.accessed().or_else(|_| metadata.modified()).unwrap_or(SystemTime::now());
+        let used = metadata
+            .accessed()
+            .or_else(|_| metadata.modified())
+            .unwrap_or(SystemTime::now());
         if SystemTime::now().duration_since(used).unwrap_or_default() < age {
             continue;
         }

@@ -77,7 +77,12 @@ impl Config {
         );
         let timeout = pick(spoken.timeout, file.timeout, defaults.wall_s, &origin);
         let inactivity = pick(None, file.inactivity, defaults.inactivity_s, &origin);
-        let memory = sized(spoken.memory, file.memory.as_deref(), defaults.memory_bytes, &origin)?;
+        let memory = sized(
+            spoken.memory,
+            file.memory.as_deref(),
+            defaults.memory_bytes,
+            &origin,
+        )?;
         let disk = sized(None, file.disk.as_deref(), defaults.disk_bytes, &origin)?;
         let processes = pick(None, file.processes, defaults.processes, &origin);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -85,27 +90,66 @@ impl Config {
         let max_size = sized(None, file.max_size.as_deref(), 200 << 20, &origin)?;
         let index_url = spoken
             .index_url
-            .map(|url| Value { value: url.to_owned(), from: "command line".to_owned() })
-            .or_else(|| file.index_url.map(|value| Value { value, from: origin.clone() }));
-        let shown = if python.value.is_empty() { "the newest found".to_owned() } else { python.value.join(", ") };
+            .map(|url| Value {
+                value: url.to_owned(),
+                from: "command line".to_owned(),
+            })
+            .or_else(|| {
+                file.index_url.map(|value| Value {
+                    value,
+                    from: origin.clone(),
+                })
+            });
+        let shown = if python.value.is_empty() {
+            "the newest found".to_owned()
+        } else {
+            python.value.join(", ")
+        };
         line(&mut lines, "python", &shown, &python.from);
-        line(&mut lines, "timeout", &format!("{} s", timeout.value), &timeout.from);
-        line(&mut lines, "inactivity", &format!("{} s", inactivity.value), &inactivity.from);
-        line(&mut lines, "memory", &format!("{} bytes", memory.value), &memory.from);
+        line(
+            &mut lines,
+            "timeout",
+            &format!("{} s", timeout.value),
+            &timeout.from,
+        );
+        line(
+            &mut lines,
+            "inactivity",
+            &format!("{} s", inactivity.value),
+            &inactivity.from,
+        );
+        line(
+            &mut lines,
+            "memory",
+            &format!("{} bytes", memory.value),
+            &memory.from,
+        );
         line(&mut lines, "disk", &format!("{} bytes", disk.value), &disk.from);
         line(&mut lines, "processes", &processes.value, &processes.from);
         line(&mut lines, "jobs", &jobs.value, &jobs.from);
-        line(&mut lines, "max-size", &format!("{} bytes", max_size.value), &max_size.from);
+        line(
+            &mut lines,
+            "max-size",
+            &format!("{} bytes", max_size.value),
+            &max_size.from,
+        );
         let limits = Limits {
             wall_s: timeout.value,
-            cpu_s: timeout.value.max(defaults.cpu_s.min(timeout.value)),
+            cpu_s: timeout.value,
             inactivity_s: inactivity.value.min(timeout.value),
             memory_bytes: memory.value,
             disk_bytes: disk.value,
             processes: processes.value,
             ..defaults
         };
-        Ok(Self { python, limits, jobs, max_size, index_url, lines })
+        Ok(Self {
+            python,
+            limits,
+            jobs,
+            max_size,
+            index_url,
+            lines,
+        })
     }
 }
 
@@ -115,15 +159,30 @@ fn line(lines: &mut Vec<(String, String, String)>, name: &str, value: &dyn Displ
 
 fn pick<T>(spoken: Option<T>, file: Option<T>, default: T, origin: &str) -> Value<T> {
     match (spoken, file) {
-        (Some(value), _) => Value { value, from: "command line".to_owned() },
-        (None, Some(value)) => Value { value, from: origin.to_owned() },
-        (None, None) => Value { value: default, from: "default".to_owned() },
+        (Some(value), _) => Value {
+            value,
+            from: "command line".to_owned(),
+        },
+        (None, Some(value)) => Value {
+            value,
+            from: origin.to_owned(),
+        },
+        (None, None) => Value {
+            value: default,
+            from: "default".to_owned(),
+        },
     }
 }
 
 fn sized(spoken: Option<&str>, file: Option<&str>, default: u64, origin: &str) -> anyhow::Result<Value<u64>> {
-    let parse = |text: &str| bytes(text).ok_or_else(|| Usage(format!("{text:?} is no size; write 512M or 2G")));
-    Ok(pick(spoken.map(parse).transpose()?, file.map(parse).transpose()?, default, origin))
+    let parse =
+        |text: &str| bytes(text).ok_or_else(|| Usage(format!("{text:?} is no size; write 512M or 2G")));
+    Ok(pick(
+        spoken.map(parse).transpose()?,
+        file.map(parse).transpose()?,
+        default,
+        origin,
+    ))
 }
 
 /// `512M`, `2G`, `1000000`; binary multiples.
@@ -146,7 +205,9 @@ fn read_file() -> anyhow::Result<(ConfigFile, Option<PathBuf>)> {
         Some(path) => Some(path),
         None => here_or_above().or_else(users),
     };
-    let Some(path) = path else { return Ok((ConfigFile::default(), None)) };
+    let Some(path) = path else {
+        return Ok((ConfigFile::default(), None));
+    };
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = toml::from_str(&text).map_err(|e| Usage(format!("{} cannot be used: {e}", path.display())))?;
     Ok((file, Some(path)))
@@ -154,7 +215,9 @@ fn read_file() -> anyhow::Result<(ConfigFile, Option<PathBuf>)> {
 
 fn here_or_above() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
-    here.ancestors().map(|folder| folder.join("pyti.toml")).find(|path| path.is_file())
+    here.ancestors()
+        .map(|folder| folder.join("pyti.toml"))
+        .find(|path| path.is_file())
 }
 
 fn users() -> Option<PathBuf> {
@@ -175,15 +238,29 @@ pub(crate) fn command(_: &ConfigArgs) -> anyhow::Result<u8> {
     match pyti_index::config::Settings::discover(&crate::run::env, &overrides) {
         Ok(index) => {
             let from = config.index_url.map_or(index.origin.clone(), |v| v.from);
-            lines.push(("index-url".to_owned(), pyti_index::RedactedUrl::new(index.index_url.clone()).to_string(), from));
+            lines.push((
+                "index-url".to_owned(),
+                pyti_index::RedactedUrl::new(index.index_url.clone()).to_string(),
+                from,
+            ));
         }
         Err(error) => lines.push(("index-url".to_owned(), format!("none: {error}"), String::new())),
     }
     let folders = pyti_worker::folders::Folders::find(&crate::run::env)?;
-    lines.push(("cache".to_owned(), folders.cache().display().to_string(), "PYTI_CACHE_DIR or XDG".to_owned()));
-    let width = lines.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
-    let text: String =
-        lines.iter().map(|(name, value, from)| format!("{name:<12} {value:<width$}  {from}\n")).collect();
+    lines.push((
+        "cache".to_owned(),
+        folders.cache().display().to_string(),
+        "PYTI_CACHE_DIR or XDG".to_owned(),
+    ));
+    let width = lines
+        .iter()
+        .map(|(_, value, _)| value.chars().count())
+        .max()
+        .unwrap_or(0);
+    let text: String = lines
+        .iter()
+        .map(|(name, value, from)| format!("{name:<12} {value:<width$}  {from}\n"))
+        .collect();
     crate::output::print(&text)?;
     Ok(0)
 }

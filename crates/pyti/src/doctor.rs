@@ -6,8 +6,11 @@ use crate::output::{Look, print};
 pub(crate) fn doctor(look: &Look) -> anyhow::Result<u8> {
     let findings = pyti_sandbox::doctor(pyti_agent::VERB);
     let mut text = String::new();
-    let (good, bad, weak) =
-        if look.report.ascii { ("ok", "FAILS", "absent") } else { ("✔", "✘", "–") };
+    let (good, bad, weak) = if look.report.ascii {
+        ("ok", "FAILS", "absent")
+    } else {
+        ("✔", "✘", "–")
+    };
     let mut failed = false;
     for finding in &findings {
         let mark = match (&finding.outcome, finding.needed) {
@@ -25,7 +28,11 @@ pub(crate) fn doctor(look: &Look) -> anyhow::Result<u8> {
             text.push_str(&format!("    {mend}\n"));
         }
     }
-    text.push_str(if failed { "no box can be opened here\n" } else { "a box can be opened here\n" });
+    text.push_str(if failed {
+        "no box can be opened here\n"
+    } else {
+        "a box can be opened here\n"
+    });
     print(&text)?;
     Ok(if failed { crate::OWN_ERROR } else { 0 })
 }

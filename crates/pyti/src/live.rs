@@ -19,7 +19,12 @@ pub(crate) struct Live {
 impl Live {
     /// Shows the tasks of `prefix` (`six 3.13 wheel`) among these bars, or as plain lines.
     pub(crate) fn new(prefix: String, bars: Option<&MultiProgress>, quiet: bool) -> Self {
-        Self { prefix, bars: bars.cloned(), running: Mutex::new(BTreeMap::new()), quiet }
+        Self {
+            prefix,
+            bars: bars.cloned(),
+            running: Mutex::new(BTreeMap::new()),
+            quiet,
+        }
     }
 
     /// A set of bars on standard error.
@@ -34,14 +39,21 @@ impl Live {
         }
         if let Some(bars) = &self.bars {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            let bar = running.entry(what.to_owned()).or_insert_with(|| bar(bars, &format!("{} {what}", self.prefix)));
+            let bar = running
+                .entry(what.to_owned())
+                .or_insert_with(|| bar(bars, &format!("{} {what}", self.prefix)));
             bar.set_message(text.to_owned());
         }
     }
 
     /// Ends a line.
     pub(crate) fn end(&self, what: &str) {
-        if let Some(bar) = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(what) {
+        if let Some(bar) = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(what)
+        {
             bar.finish_and_clear();
         }
     }
@@ -66,7 +78,9 @@ impl Listener for Live {
         match &envelope.event {
             Event::Started { task, .. } => self.say(task, ""),
             Event::Progress { task, text, .. } => self.say(task, &text.visible()),
-            Event::Ended { task, result, wall_s, .. } => {
+            Event::Ended {
+                task, result, wall_s, ..
+            } => {
                 self.end(task);
                 if self.bars.is_none() && !self.quiet {
                     crate::output::tell(&format!("{} {task}: {result} ({wall_s:.1} s)", self.prefix));

@@ -32,11 +32,19 @@ impl Look {
         let width = std::env::var("COLUMNS")
             .ok()
             .and_then(|v| v.parse().ok())
-            .or_else(|| rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)))
+            .or_else(|| {
+                rustix::termios::tcgetwinsize(io::stdout())
+                    .ok()
+                    .map(|size| usize::from(size.ws_col))
+            })
             .filter(|width| *width > 20)
             .unwrap_or(100);
         Self {
-            report: pyti_report::Look { colour, width, ascii: args.ascii || !utf8 },
+            report: pyti_report::Look {
+                colour,
+                width,
+                ascii: args.ascii || !utf8,
+            },
             live: io::stderr().is_terminal() && !dumb,
         }
     }
@@ -46,7 +54,11 @@ impl Look {
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| {
-        if text.ends_with('\n') || text.is_empty() { Ok(()) } else { out.write_all(b"\n") }
+        if text.ends_with('\n') || text.is_empty() {
+            Ok(())
+        } else {
+            out.write_all(b"\n")
+        }
     });
     match written.and_then(|()| out.flush()) {
         // `pyti … | head` is no error
@@ -95,6 +107,9 @@ fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(JobError::Box(error)) = cause.downcast_ref::<JobError>() {
         return error.hint();
     }
+    if let Some(error) = cause.downcast_ref::<pyti_index::ConfigError>() {
+        return Some(error.hint().to_owned());
+    }
     if let Some(WorkerError::Tool(error)) = cause.downcast_ref::<WorkerError>() {
         return Some(error.hint().to_owned());
     }
@@ -113,7 +128,12 @@ pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
             || cause.is::<pyti_worker::runs::RunsError>()
             || matches!(
                 cause.downcast_ref::<Nothing>(),
-                Some(Nothing::NoProject { .. } | Nothing::NoVersion { .. } | Nothing::File(..) | Nothing::FileName(..))
+                Some(
+                    Nothing::NoProject { .. }
+                        | Nothing::NoVersion { .. }
+                        | Nothing::File(..)
+                        | Nothing::FileName(..)
+                )
             )
     });
     if usage { crate::USAGE } else { crate::OWN_ERROR }

@@ -25,7 +25,11 @@ pub(crate) fn all() -> anyhow::Result<Runs> {
 
 /// Reads the recordings of a run and judges them.
 pub(crate) fn load(run: &Run) -> anyhow::Result<Loaded> {
-    let mut loaded = Loaded { jobs: Vec::new(), names: Vec::new(), events: Vec::new() };
+    let mut loaded = Loaded {
+        jobs: Vec::new(),
+        names: Vec::new(),
+        events: Vec::new(),
+    };
     for name in &run.file.recordings {
         let plain = Path::new(name).file_name().is_some_and(|n| n == name.as_str());
         if !plain {
@@ -68,7 +72,10 @@ pub(crate) fn report(args: &ReportArgs, look: &Look) -> anyhow::Result<u8> {
     let text = if args.html {
         pyti_report::html(&view)
     } else if args.json {
-        serde_json::to_string(&pyti_report::summary(&view, Some(&run.folder.display().to_string())))?
+        serde_json::to_string(&pyti_report::summary(
+            &view,
+            Some(&run.folder.display().to_string()),
+        ))?
     } else if args.junit {
         pyti_report::junit(&view)?
     } else if args.markdown {
@@ -77,7 +84,9 @@ pub(crate) fn report(args: &ReportArgs, look: &Look) -> anyhow::Result<u8> {
         pyti_report::terminal(&view, &look.report)
     };
     match &args.output {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?,
+        Some(path) => {
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?
+        }
         None => print(&text)?,
     }
     Ok(0)
@@ -87,7 +96,10 @@ pub(crate) fn report(args: &ReportArgs, look: &Look) -> anyhow::Result<u8> {
 pub(crate) fn log(args: &LogArgs) -> anyhow::Result<u8> {
     let run = all()?.find(&args.run)?;
     let loaded = load(&run)?;
-    let wanted = args.task.as_deref().map(|task| task.split_once('/').map_or((None, task), |(j, t)| (Some(j), t)));
+    let wanted = args
+        .task
+        .as_deref()
+        .map(|task| task.split_once('/').map_or((None, task), |(j, t)| (Some(j), t)));
     let mut text = String::new();
     for (name, (job, _)) in loaded.names.iter().zip(&loaded.jobs) {
         for task in &job.tasks {
@@ -102,7 +114,11 @@ pub(crate) fn log(args: &LogArgs) -> anyhow::Result<u8> {
     }
     if text.is_empty() {
         let task = args.task.as_deref().unwrap_or("");
-        return Err(Usage(format!("run {} has no output of a task {task}; `pyti log {}` lists them", run.id, run.id)).into());
+        return Err(Usage(format!(
+            "run {} has no output of a task {task}; `pyti log {}` lists them",
+            run.id, run.id
+        ))
+        .into());
     }
     print(&text)?;
     Ok(0)
@@ -112,7 +128,12 @@ pub(crate) fn log(args: &LogArgs) -> anyhow::Result<u8> {
 fn said(task: &pyti_judge::TaskRecord) -> String {
     let mut text = String::new();
     for effect in &task.effects {
-        let argv: Vec<_> = effect.effect.argv.iter().map(pyti_model::Foreign::visible).collect();
+        let argv: Vec<_> = effect
+            .effect
+            .argv
+            .iter()
+            .map(pyti_model::Foreign::visible)
+            .collect();
         text.push_str(&format!("$ {}\n", argv.join(" ")));
         for stream in [&effect.effect.stdout, &effect.effect.stderr] {
             let lines = pyti_model::Foreign::from(stream.text()).visible_lines();
@@ -134,7 +155,9 @@ fn whole_log(loaded: &Loaded, wanted: Option<&str>) -> String {
             continue;
         }
         for task in job.tasks.iter().filter(|task| !task.effects.is_empty()) {
-            let result = task.result.map_or_else(|| "did not end".to_owned(), |result| result.to_string());
+            let result = task
+                .result
+                .map_or_else(|| "did not end".to_owned(), |result| result.to_string());
             text.push_str(&format!("==== {name}/{}: {result}\n{}", task.name, said(task)));
         }
     }
@@ -146,11 +169,17 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
     let run = all()?.find(&args.run)?;
     let loaded = load(&run)?;
     let jobs = || {
-        loaded.names.iter().zip(&loaded.events).filter(|(name, _)| args.job.as_ref().is_none_or(|job| job == *name))
+        loaded
+            .names
+            .iter()
+            .zip(&loaded.events)
+            .filter(|(name, _)| args.job.as_ref().is_none_or(|job| job == *name))
     };
     match args.what.as_str() {
         "plan" => {
-            let (_, events) = jobs().next().ok_or_else(|| Usage("there is no such job".to_owned()))?;
+            let (_, events) = jobs()
+                .next()
+                .ok_or_else(|| Usage("there is no such job".to_owned()))?;
             let plan = frozen(events).ok_or_else(|| Usage("nothing was planned in this run".to_owned()))?;
             let text = pyti_resolve::planfile::render(&plan)?;
             match &args.output {
@@ -159,9 +188,14 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
             }
         }
         "recording" => {
-            let (name, _) = jobs().next().ok_or_else(|| Usage("there is no such job".to_owned()))?;
+            let (name, _) = jobs()
+                .next()
+                .ok_or_else(|| Usage("there is no such job".to_owned()))?;
             let from = run.recording(&format!("{name}.jsonl.zst"));
-            let to = args.output.clone().unwrap_or_else(|| format!("{}-{name}.jsonl.zst", run.id).into());
+            let to = args
+                .output
+                .clone()
+                .unwrap_or_else(|| format!("{}-{name}.jsonl.zst", run.id).into());
             std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
             print(&to.display().to_string())?;
         }
@@ -170,19 +204,27 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
             if text.is_empty() {
                 return Err(Usage(format!("nothing ran in run {}", run.id)).into());
             }
-            let to = args.output.clone().unwrap_or_else(|| format!("{}.log", run.id).into());
+            let to = args
+                .output
+                .clone()
+                .unwrap_or_else(|| format!("{}.log", run.id).into());
             std::fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
             print(&to.display().to_string())?;
         }
         _ => {
-            let blob = jobs().flat_map(|(_, events)| events).find_map(|envelope| match &envelope.event {
-                Event::Blob { name, sha256, .. } => Some((name.clone(), sha256.clone())),
-                _ => None,
-            });
-            let (name, sha256) = blob.ok_or_else(|| Usage(format!("no wheel was built in run {}", run.id)))?;
+            let blob = jobs()
+                .flat_map(|(_, events)| events)
+                .find_map(|envelope| match &envelope.event {
+                    Event::Blob { name, sha256, .. } => Some((name.clone(), sha256.clone())),
+                    _ => None,
+                });
+            let (name, sha256) =
+                blob.ok_or_else(|| Usage(format!("no wheel was built in run {}", run.id)))?;
             let files = pyti_worker::folders::Folders::find(&env)?.files()?;
             let store = pyti_index::FileStore::open(&files)?;
-            let from = store.get(&sha256).context("the wheel is not in the cache any more")?;
+            let from = store
+                .get(&sha256)
+                .context("the wheel is not in the cache any more")?;
             let to = args.output.clone().unwrap_or_else(|| name.visible().into());
             std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
             print(&to.display().to_string())?;

@@ -59,7 +59,10 @@ struct Finished {
 
 /// Runs everything that was asked for.
 pub(crate) fn run(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(run_all(args, look))
 }
 
@@ -79,10 +82,17 @@ async fn run_all(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
         remember_in: Some(folders.index()?),
         ..Default::default()
     };
-    let found = tokio::task::spawn_blocking(move || pyti_index::config::Settings::discover(&env, &overrides)).await?;
+    let found =
+        tokio::task::spawn_blocking(move || pyti_index::config::Settings::discover(&env, &overrides)).await?;
     let index = found.context("the index is not configured")?;
     let program = std::env::current_exe().context("cannot find the program itself")?;
-    let settings = Settings { index, offline: args.offline, folders, program, at_once: 2 };
+    let settings = Settings {
+        index,
+        offline: args.offline,
+        folders,
+        program,
+        at_once: 2,
+    };
     let worker = Worker::open(settings, &env).await?;
     let stop = Stop::new();
     stop_on_signal(stop.clone());
@@ -188,14 +198,22 @@ fn pieces(
     folders: &pyti_worker::folders::Folders,
 ) -> anyhow::Result<Vec<Piece>> {
     if let Some(path) = &args.plan {
-        let plan = pyti_resolve::planfile::read(path).with_context(|| format!("{} is no plan", path.display()))?;
+        let plan =
+            pyti_resolve::planfile::read(path).with_context(|| format!("{} is no plan", path.display()))?;
         let request = request(args, config, plan.interpreter.clone())?;
-        return Ok(vec![Piece { target: Wanted::Plan(Box::new(plan)), request }]);
+        return Ok(vec![Piece {
+            target: Wanted::Plan(Box::new(plan)),
+            request,
+        }]);
     }
     let mut texts = args.targets.clone();
     if let Some(list) = &args.list {
-        let text = std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let text =
+            std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         texts.extend(lines.map(str::to_owned));
     }
     let found = pyti_resolve::interpreters::find_cached(&env, &folders.interpreters()?);
@@ -213,7 +231,10 @@ fn pieces(
         let target: Target = text.parse()?;
         for interpreter in &interpreters {
             let request = request(args, config, interpreter.clone())?;
-            pieces.push(Piece { target: Wanted::Target(text.clone(), target.clone()), request });
+            pieces.push(Piece {
+                target: Wanted::Target(text.clone(), target.clone()),
+                request,
+            });
         }
     }
     Ok(pieces)
@@ -255,13 +276,18 @@ impl Session<'_> {
             Wanted::Target(text, _) => text.clone(),
             Wanted::Plan(plan) => format!("{} {}", plan.target.project, plan.target.version),
         };
-        let label = if self.interpreter_count > 1 { format!("{label} {}", interpreter.short()) } else { label };
+        let label = if self.interpreter_count > 1 {
+            format!("{label} {}", interpreter.short())
+        } else {
+            label
+        };
         let live = Live::new(label.clone(), self.bars.as_ref(), self.quiet);
         live.say("looking up", "");
         let prepared = match piece.target {
             Wanted::Plan(plan) => Ok(from_plan(*plan)),
             Wanted::Target(_, target) => {
-                let progress = |name: &str, done: u64, _: Option<u64>| live.say("fetching", &format!("{name} {done}"));
+                let progress =
+                    |name: &str, done: u64, _: Option<u64>| live.say("fetching", &format!("{name} {done}"));
                 self.worker.prepare(&target, &piece.request, &progress).await
             }
         };
@@ -270,7 +296,11 @@ impl Session<'_> {
             Ok(prepared) => prepared,
             Err(error) => return self.nothing(&label, error, &interpreter),
         };
-        let run = self.runs.create(&RunFile::now(&prepared.name, prepared.version.as_deref(), &interpreter))?;
+        let run = self.runs.create(&RunFile::now(
+            &prepared.name,
+            prepared.version.as_deref(),
+            &interpreter,
+        ))?;
         let ran = self.jobs(prepared, run.clone(), &label).await;
         let (run, own_error) = match ran {
             Ok(run) => (run, None),
@@ -280,7 +310,10 @@ impl Session<'_> {
         let finished = self.show(&run, &loaded)?;
         if let Some(error) = own_error {
             crate::output::say_error(&error);
-            return Ok(Finished { own_error: true, ..finished });
+            return Ok(Finished {
+                own_error: true,
+                ..finished
+            });
         }
         Ok(finished)
     }
@@ -291,14 +324,20 @@ impl Session<'_> {
         for (number, job) in prepared.jobs.into_iter().enumerate() {
             let kind = match &job {
                 PreparedJob::Plan(plan) => plan.target.kind.to_string(),
-                PreparedJob::Decided { file, .. } => file.as_ref().map_or("file".to_owned(), |f| f.kind.to_string()),
+                PreparedJob::Decided { file, .. } => {
+                    file.as_ref().map_or("file".to_owned(), |f| f.kind.to_string())
+                }
             };
             let name = if run.file.recordings.iter().any(|r| r.starts_with(&kind)) {
                 format!("{kind}-{number}.jsonl.zst")
             } else {
                 format!("{kind}.jsonl.zst")
             };
-            let live = Arc::new(Live::new(format!("{label} {kind}"), self.bars.as_ref(), self.quiet));
+            let live = Arc::new(Live::new(
+                format!("{label} {kind}"),
+                self.bars.as_ref(),
+                self.quiet,
+            ));
             let listener: Arc<dyn Listener> = Arc::clone(&live) as Arc<dyn Listener>;
             let recorder = match Recorder::create(&run.recording(&name), listener) {
                 Ok(recorder) => Arc::new(recorder),
@@ -312,7 +351,9 @@ impl Session<'_> {
                 }
                 PreparedJob::Plan(plan) => {
                     recorder.record(began(&plan, &run));
-                    self.worker.run(*plan, None, Arc::clone(&recorder), &self.stop).await
+                    self.worker
+                        .run(*plan, None, Arc::clone(&recorder), &self.stop)
+                        .await
                 }
             };
             if let Err(JobError::Box(_)) = &result {
@@ -321,7 +362,9 @@ impl Session<'_> {
                     outcome: Outcome::because(Status::Error, Reason::new(ReasonCode::Sandbox, "no box")),
                 });
             }
-            recorder.record(Event::Finished { interrupted: self.stop.is_stopped() });
+            recorder.record(Event::Finished {
+                interrupted: self.stop.is_stopped(),
+            });
             live.end_all();
             // a thread of the job may hold it a moment longer
             if let Err(error) = recorder.finish() {
@@ -359,7 +402,11 @@ impl Session<'_> {
             Some(bars) => bars.suspend(|| print(&text))?,
             None => print(&text)?,
         }
-        Ok(Finished { status: summary.status, verdict: summary.verdict, own_error: summary.status == Status::Error })
+        Ok(Finished {
+            status: summary.status,
+            verdict: summary.verdict,
+            own_error: summary.status == Status::Error,
+        })
     }
 
     /// A target that is not there: an error for who asked, an object for a program.
@@ -369,7 +416,11 @@ impl Session<'_> {
             Nothing::Index { .. } => ReasonCode::Download,
             Nothing::File(..) | Nothing::FileName(..) | Nothing::Refused(_) => return Err(error.into()),
         };
-        let status = if code == ReasonCode::Download { Status::Error } else { Status::Broken };
+        let status = if code == ReasonCode::Download {
+            Status::Error
+        } else {
+            Status::Broken
+        };
         let mut run = self.runs.create(&RunFile::now(label, None, interpreter))?;
         let recorder = Recorder::create(&run.recording("file.jsonl.zst"), Arc::new(()))?;
         recorder.record(Event::Decided {

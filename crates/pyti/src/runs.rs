@@ -22,7 +22,10 @@ pub(crate) fn runs(args: RunsArgs, _: &Look) -> anyhow::Result<u8> {
                 } else {
                     let release = file.release.as_deref().unwrap_or("");
                     let what = format!("{} {release}", file.name);
-                    text.push_str(&format!("{:<6} {}  {status:<8} {what} · {}\n", run.id, file.when, file.interpreter));
+                    text.push_str(&format!(
+                        "{:<6} {}  {status:<8} {what} · {}\n",
+                        run.id, file.when, file.interpreter
+                    ));
                 }
             }
             if text.is_empty() && !args.json {

@@ -45,7 +45,10 @@ pub(crate) fn shell(args: &ShellArgs, look: &Look) -> anyhow::Result<u8> {
     let after = place(job, args.after.as_deref())?;
     let label = format!("{} {} {name}", plan.target.project, plan.target.version);
     let plan = shortened(plan, &after);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let code = runtime.block_on(open(args, look, plan, after, &label));
     // a thread that waits for the next key must not keep us
     runtime.shutdown_background();
@@ -55,30 +58,44 @@ pub(crate) fn shell(args: &ShellArgs, look: &Look) -> anyhow::Result<u8> {
 /// The task whose layers are shown.
 fn place(job: &JobRecord, wanted: Option<&str>) -> Result<String, Usage> {
     let well = |name: &str| {
-        job.tasks.iter().any(|t| t.name == name && matches!(t.result, Some(TaskResult::Success | TaskResult::Warnings)))
+        job.tasks
+            .iter()
+            .any(|t| t.name == name && matches!(t.result, Some(TaskResult::Success | TaskResult::Warnings)))
     };
     match wanted {
+        Some(wanted) if wanted.starts_with("lock-") || wanted == "metadata" => Err(Usage(format!(
+            "the task {wanted} leaves no files to open a shell on"
+        ))),
         Some(wanted) if job.tasks.iter().any(|task| task.name == wanted) => Ok(wanted.to_owned()),
         Some(wanted) => {
             let names: Vec<_> = job.tasks.iter().map(|task| task.name.as_str()).collect();
-            Err(Usage(format!("there was no task {wanted}; there were {}", names.join(", "))))
+            Err(Usage(format!(
+                "there was no task {wanted}; there were {}",
+                names.join(", ")
+            )))
         }
         None => PLACES
             .into_iter()
             .find(|name| well(name))
             .map(str::to_owned)
-            .ok_or_else(|| Usage("no install, build or env-test ended well; say where with --after TASK".to_owned())),
+            .ok_or_else(|| {
+                Usage("no install, build or env-test ended well; say where with --after TASK".to_owned())
+            }),
     }
 }
 
 /// Leaves out what is not needed to get there.
 fn shortened(mut plan: Plan, after: &str) -> Plan {
-    plan.skip.extend(ASIDE.into_iter().filter(|task| *task != after).map(str::to_owned));
+    plan.skip
+        .extend(ASIDE.into_iter().filter(|task| *task != after).map(str::to_owned));
     plan
 }
 
 async fn open(args: &ShellArgs, look: &Look, plan: Plan, after: String, label: &str) -> anyhow::Result<u8> {
-    let spoken = Spoken { index_url: args.index_url.as_deref(), ..Default::default() };
+    let spoken = Spoken {
+        index_url: args.index_url.as_deref(),
+        ..Default::default()
+    };
     let config = Config::find(&spoken)?;
     let folders = pyti_worker::folders::Folders::find(&env)?;
     let overrides = pyti_index::config::Overrides {
@@ -86,19 +103,36 @@ async fn open(args: &ShellArgs, look: &Look, plan: Plan, after: String, label: &
         remember_in: Some(folders.index()?),
         ..Default::default()
     };
-    let found = tokio::task::spawn_blocking(move || pyti_index::config::Settings::discover(&env, &overrides)).await?;
+    let found =
+        tokio::task::spawn_blocking(move || pyti_index::config::Settings::discover(&env, &overrides)).await?;
     let index = found.context("the index is not configured")?;
     let program = std::env::current_exe().context("cannot find the program itself")?;
-    let worker = Worker::open(Settings { index, offline: false, folders, program, at_once: 2 }, &env).await?;
+    let worker = Worker::open(
+        Settings {
+            index,
+            offline: false,
+            folders,
+            program,
+            at_once: 2,
+        },
+        &env,
+    )
+    .await?;
     let terminal = terminal();
     let bars = (look.live && !args.quiet).then(Live::bars);
     let live = Arc::new(Live::new(label.to_owned(), bars.as_ref(), args.quiet));
-    let watch = Arc::new(Watch { live: Arc::clone(&live), after: after.clone(), trouble: Mutex::default() });
+    let watch = Arc::new(Watch {
+        live: Arc::clone(&live),
+        after: after.clone(),
+        trouble: Mutex::default(),
+    });
     let stop = Stop::new();
     let here = Arc::new(Here {
         live,
         stop: stop.clone(),
-        hello: terminal.is_some().then(|| format!("{label}, after {after}; leave with exit")),
+        hello: terminal
+            .is_some()
+            .then(|| format!("{label}, after {after}; leave with exit")),
         raw: Mutex::default(),
         input: Mutex::default(),
     });
@@ -108,7 +142,15 @@ async fn open(args: &ShellArgs, look: &Look, plan: Plan, after: String, label: &
     }
     let order = ShellOrder { after, terminal };
     let recorder = Arc::new(Recorder::nowhere(Arc::clone(&watch) as Arc<dyn Listener>));
-    let ended = worker.shell(plan, order, Arc::clone(&here) as Arc<dyn Terminal>, recorder, &stop).await;
+    let ended = worker
+        .shell(
+            plan,
+            order,
+            Arc::clone(&here) as Arc<dyn Terminal>,
+            recorder,
+            &stop,
+        )
+        .await;
     here.restore();
     here.live.end_all();
     match ended {
@@ -127,7 +169,10 @@ async fn open(args: &ShellArgs, look: &Look, plan: Plan, after: String, label: &
 
 fn code_of(end: ShellEnd) -> u8 {
     if let Some(limit) = end.limit {
-        tell(&format!("the shell was ended by a limit: {}", format!("{limit:?}").to_lowercase()));
+        tell(&format!(
+            "the shell was ended by a limit: {}",
+            format!("{limit:?}").to_lowercase()
+        ));
     }
     match end.exit {
         Exit::Code(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
@@ -139,13 +184,22 @@ fn code_of(end: ShellEnd) -> u8 {
 /// What is wanted in the box when a person sits here; `None` when bytes are only piped through.
 fn terminal() -> Option<TerminalOrder> {
     let here = io::stdin().is_terminal() && io::stdout().is_terminal();
-    here.then(|| TerminalOrder { kind: env("TERM").unwrap_or_else(|| "dumb".to_owned()), size: size() })
+    here.then(|| TerminalOrder {
+        kind: env("TERM").unwrap_or_else(|| "dumb".to_owned()),
+        size: size(),
+    })
 }
 
 fn size() -> WindowSize {
     match rustix::termios::tcgetwinsize(io::stdout()) {
-        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => WindowSize { rows: size.ws_row, columns: size.ws_col },
-        _ => WindowSize { rows: 24, columns: 80 },
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => WindowSize {
+            rows: size.ws_row,
+            columns: size.ws_col,
+        },
+        _ => WindowSize {
+            rows: 24,
+            columns: 80,
+        },
     }
 }
 
@@ -159,12 +213,23 @@ struct Watch {
 impl Listener for Watch {
     fn heard(&self, envelope: &Envelope) {
         self.live.heard(envelope);
-        if let Event::Ended { task, result, reasons, chain, .. } = &envelope.event
+        if let Event::Ended {
+            task,
+            result,
+            reasons,
+            chain,
+            ..
+        } = &envelope.event
             && matches!(result, TaskResult::Failure | TaskResult::Exception)
             && *task != self.after
         {
-            let reason = reasons.first().map(|r| r.detail.visible()).filter(|text| !text.is_empty());
-            let why = reason.or_else(|| chain.first().cloned()).unwrap_or_else(|| result.to_string());
+            let reason = reasons
+                .first()
+                .map(|r| r.detail.visible())
+                .filter(|text| !text.is_empty());
+            let why = reason
+                .or_else(|| chain.first().cloned())
+                .unwrap_or_else(|| result.to_string());
             lock(&self.trouble).get_or_insert_with(|| format!("{task} did not end well this time: {why}"));
         }
     }
@@ -200,15 +265,17 @@ impl Terminal for Here {
         }
         *lock(&self.input) = Some(input.clone());
         let stop = self.stop.clone();
-        let reading = std::thread::Builder::new().name("typing".to_owned()).spawn(move || {
-            read(&input);
-            if terminal {
-                // a terminal that ends is one that was closed
-                stop.stop();
-            } else {
-                let _ = input.end();
-            }
-        });
+        let reading = std::thread::Builder::new()
+            .name("typing".to_owned())
+            .spawn(move || {
+                read(&input);
+                if terminal {
+                    // a terminal that ends is one that was closed
+                    stop.stop();
+                } else {
+                    let _ = input.end();
+                }
+            });
         if reading.is_err() {
             self.stop.stop();
         }

@@ -8,8 +8,8 @@ use pyti_archive::{compare, compilers};
 use pyti_box::protocol::{BlobPart, PROGRAM, PutBlob, SOURCE, VENV};
 use pyti_graph::{Outcome, TaskError};
 use pyti_model::Digest;
-use pyti_model::event::Event;
 use pyti_model::effect::Loss;
+use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
 use pyti_model::outcome::{Reason, ReasonCode};
 use pyti_model::raw::{Build, BuiltWheel, Hook, Inspection, RawData, WheelComparison};
@@ -17,7 +17,9 @@ use pyti_probes::{Invocation, hook};
 use pyti_sandbox::{Command, Done, Layer, RESULTS_FD};
 use sha2::{Digest as _, Sha256};
 
-use super::{BUILD_ENVIRONMENT, DYNAMIC_REQUIRES, Environment, FIRST_BUILD_ENVIRONMENT, INSPECTION, WHEEL, Wheel};
+use super::{
+    BUILD_ENVIRONMENT, DYNAMIC_REQUIRES, Environment, FIRST_BUILD_ENVIRONMENT, INSPECTION, WHEEL, Wheel,
+};
 use crate::commands::{self, COMPILER_LOG};
 use crate::job::{Cx, Ended, Job, bad_end, open_in_layer, read_in_layer, trouble};
 
@@ -48,7 +50,11 @@ pub(crate) fn requires(cx: &Cx<'_>, archive: &str) -> Ended {
             cx.put(&DYNAMIC_REQUIRES, answer.requires)?;
             Ok(Outcome::success())
         }
-        (_, how) => Ok(Outcome::failure(how.unwrap_or_else(|| "the backend does not say what it needs".to_owned()))),
+        (_, how) => {
+            Ok(Outcome::failure(how.unwrap_or_else(|| {
+                "the backend does not say what it needs".to_owned()
+            })))
+        }
     }
 }
 
@@ -66,7 +72,10 @@ pub(crate) fn build(cx: &Cx<'_>, archive: &str) -> Ended {
     let (compiler_calls, dropped) = compilers::parse(&log);
     if dropped > 0 {
         let what = Loss::Results { bytes: dropped };
-        job.events.send(Event::Lost { task: Some(cx.task().to_string()), what });
+        job.events.send(Event::Lost {
+            task: Some(cx.task().to_string()),
+            what,
+        });
     }
     let dropped_extension = compiler_calls.iter().any(|call| call.exit != 0);
     let mut raw = Build {
@@ -84,30 +93,41 @@ pub(crate) fn build(cx: &Cx<'_>, archive: &str) -> Ended {
     let ended = bad_end(&done.effect);
     let (Some(output), None) = (output, &ended) else {
         job.keep(cx, RawData::Build(raw));
-        return Ok(Outcome::failure(ended.unwrap_or_else(|| "the backend made no wheel".to_owned())));
+        return Ok(Outcome::failure(
+            ended.unwrap_or_else(|| "the backend made no wheel".to_owned()),
+        ));
     };
     let Some(wheel) = keep_wheel(cx, &done.layer, &output)? else {
         job.keep(cx, RawData::Build(raw));
         job.because(cx, Reason::new(ReasonCode::BuildNoWheel, output));
-        return Ok(Outcome::failure("the backend made no wheel of the name that it gave"));
+        return Ok(Outcome::failure(
+            "the backend made no wheel of the name that it gave",
+        ));
     };
     let facts = super::wheel::read(cx, &wheel)?;
     raw.wheel = Some(BuiltWheel {
         filename: Foreign::from(wheel.filename.as_str()),
         sha256: wheel.sha256.clone(),
         size: size_of(&wheel.path),
-        files: facts.as_ref().map_or(0, |f| u32::try_from(f.files_total).unwrap_or(u32::MAX)),
+        files: facts
+            .as_ref()
+            .map_or(0, |f| u32::try_from(f.files_total).unwrap_or(u32::MAX)),
         extensions: facts.map(|f| f.extensions).unwrap_or_default(),
     });
     raw.published = compare_with_published(cx, &wheel)?;
-    let differs = raw.published.as_ref().is_some_and(|comparison| !comparison.is_same());
+    let differs = raw
+        .published
+        .as_ref()
+        .is_some_and(|comparison| !comparison.is_same());
     job.keep(cx, RawData::Build(raw));
     cx.put(&WHEEL, wheel)?;
     if dropped_extension {
         return Ok(Outcome::warnings("a compiler call failed and the build went on"));
     }
     if differs {
-        return Ok(Outcome::warnings("its files are not those of the published wheel"));
+        return Ok(Outcome::warnings(
+            "its files are not those of the published wheel",
+        ));
     }
     Ok(Outcome::success())
 }
@@ -122,15 +142,29 @@ fn call(
     name: hook::Name,
 ) -> Result<Command, TaskError> {
     let python = format!("{VENV}/bin/python");
-    let invocation = Invocation { python: &python, probes: commands::PROBES, results_fd: RESULTS_FD };
+    let invocation = Invocation {
+        python: &python,
+        probes: commands::PROBES,
+        results_fd: RESULTS_FD,
+    };
     let build = &inspection.build;
-    let argv = hook::argv(&invocation, name, &build.backend, &build.backend_path, SOURCE, OUT);
+    let argv = hook::argv(
+        &invocation,
+        name,
+        &build.backend,
+        &build.backend_path,
+        SOURCE,
+        OUT,
+    );
     let request = unpack::Request {
         archive: archive.to_owned(),
         destination: SOURCE.to_owned(),
         hide: Vec::new(),
         graft: Vec::new(),
-        then: Some(Then { cwd: SOURCE.to_owned(), argv }),
+        then: Some(Then {
+            cwd: SOURCE.to_owned(),
+            argv,
+        }),
     };
     let argv = unpack::argv(&request, PROGRAM, RESULTS_FD);
     let mut command = commands::package(job, argv, vec![environment.lower.clone()]);
@@ -143,8 +177,12 @@ fn call(
 /// Sends the wheel to the worker's store. `None` when there is no such file.
 fn keep_wheel(cx: &Cx<'_>, layer: &Layer, output: &Foreign) -> Result<Option<Wheel>, TaskError> {
     let job = cx.context();
-    let Some(filename) = output.as_str().filter(|name| is_plain_wheel_name(name)) else { return Ok(None) };
-    let Some(mut file) = open_in_layer(layer, &format!("{OUT}/{filename}"))? else { return Ok(None) };
+    let Some(filename) = output.as_str().filter(|name| is_plain_wheel_name(name)) else {
+        return Ok(None);
+    };
+    let Some(mut file) = open_in_layer(layer, &format!("{OUT}/{filename}"))? else {
+        return Ok(None);
+    };
     let mut hasher = Sha256::new();
     let mut part = vec![0; PART];
     loop {
@@ -169,7 +207,9 @@ fn keep_wheel(cx: &Cx<'_>, layer: &Layer, output: &Foreign) -> Result<Option<Whe
         })?;
         offset += read as u64;
         if last {
-            break stored.path.ok_or_else(|| trouble("the worker did not keep the wheel"))?;
+            break stored
+                .path
+                .ok_or_else(|| trouble("the worker did not keep the wheel"))?;
         }
     };
     job.events.send(Event::Blob {
@@ -178,12 +218,18 @@ fn keep_wheel(cx: &Cx<'_>, layer: &Layer, output: &Foreign) -> Result<Option<Whe
         sha256: sha256.clone(),
         size,
     });
-    Ok(Some(Wheel { path, filename: filename.to_owned(), sha256 }))
+    Ok(Some(Wheel {
+        path,
+        filename: filename.to_owned(),
+        sha256,
+    }))
 }
 
 fn compare_with_published(cx: &Cx<'_>, wheel: &Wheel) -> Result<Option<WheelComparison>, TaskError> {
     let job = cx.context();
-    let (Some(path), Some(published)) = (&job.order.published, &job.order.plan.published) else { return Ok(None) };
+    let (Some(path), Some(published)) = (&job.order.published, &job.order.plan.published) else {
+        return Ok(None);
+    };
     let argv = compare::argv(PROGRAM, &wheel.path, path, RESULTS_FD);
     let done: Done = job.run(cx, &commands::reading(job, argv, &[&wheel.path, path]))?;
     match compare::parse(&done.results) {
@@ -202,7 +248,9 @@ fn is_plain_wheel_name(name: &str) -> bool {
     name.len() <= 255
         && std::path::Path::new(name).extension().is_some_and(|e| e == "whl")
         && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
 }
 
 fn size_of(path: &str) -> u64 {

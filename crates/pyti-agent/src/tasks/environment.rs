@@ -52,8 +52,17 @@ pub(crate) fn environment(cx: &Cx<'_>, purpose: Purpose, from: &Key<Locked>, to:
     let done = job.run(cx, &command)?;
     if let Some(how) = bad_end(&done.effect) {
         let said = done.effect.stderr.text();
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("").trim().to_owned();
-        job.because(cx, Reason::new(ReasonCode::Unresolvable, format!("{how}: {last}")));
+        let last = said
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("")
+            .trim()
+            .to_owned();
+        job.because(
+            cx,
+            Reason::new(ReasonCode::Unresolvable, format!("{how}: {last}")),
+        );
         return Ok(Outcome::failure("what was locked cannot be installed"));
     }
     let staged = Path::new(STAGE).join(key.as_str());
@@ -72,7 +81,9 @@ pub(crate) fn environment(cx: &Cx<'_>, purpose: Purpose, from: &Key<Locked>, to:
             // the cache is a convenience: the job goes on with the layer
             let _ = std::fs::remove_dir_all(&staged);
             put(cx, to, Lower::Layer(done.layer))?;
-            Ok(Outcome::warnings(format!("the environment could not be kept: {error}")))
+            Ok(Outcome::warnings(format!(
+                "the environment could not be kept: {error}"
+            )))
         }
     }
 }

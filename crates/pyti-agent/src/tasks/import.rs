@@ -23,15 +23,31 @@ pub(crate) fn import(cx: &Cx<'_>) -> Ended {
         return Ok(Outcome::skipped("there is nothing to import"));
     }
     let python = format!("{VENV}/bin/python");
-    let invocation = Invocation { python: &python, probes: PROBES, results_fd: RESULTS_FD };
+    let invocation = Invocation {
+        python: &python,
+        probes: PROBES,
+        results_fd: RESULTS_FD,
+    };
     let limit = MODULE_LIMIT_S.min(job.order.plan.limits.wall_s);
-    let argv = import::argv(&invocation, &installed.facts.top_level, &installed.facts.modules, limit);
+    let argv = import::argv(
+        &invocation,
+        &installed.facts.top_level,
+        &installed.facts.modules,
+        limit,
+    );
     let done = install::probe(cx, argv, install::lowers(&installed, &environment))?;
     let (raw, loss) = import::parse(&done.results);
     if let Some(what) = loss {
-        job.events.send(pyti_model::event::Event::Lost { task: Some(cx.task().to_string()), what });
+        job.events.send(pyti_model::event::Event::Lost {
+            task: Some(cx.task().to_string()),
+            what,
+        });
     }
-    let bad: Vec<_> = raw.modules.iter().filter(|m| m.outcome != ImportOutcome::Imported).collect();
+    let bad: Vec<_> = raw
+        .modules
+        .iter()
+        .filter(|m| m.outcome != ImportOutcome::Imported)
+        .collect();
     let top = bad.iter().any(|m| m.top_level);
     let (bad, all) = (bad.len(), raw.modules.len());
     job.keep(cx, RawData::Import(raw));
@@ -42,7 +58,9 @@ pub(crate) fn import(cx: &Cx<'_>) -> Ended {
         return Ok(Outcome::failure("a top-level module cannot be imported"));
     }
     if bad > 0 {
-        return Ok(Outcome::warnings(format!("{bad} of {all} modules cannot be imported")));
+        return Ok(Outcome::warnings(format!(
+            "{bad} of {all} modules cannot be imported"
+        )));
     }
     Ok(Outcome::success())
 }

@@ -31,13 +31,23 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
     .ok_or_else(|| trouble("there is no pip to install with"))?;
     let installer = match (job.order.plan.installer, pip) {
         (Installer::Pip, Some(pip)) => {
-            format!("pip {}", pip.rsplit('/').next().and_then(|name| name.split('-').nth(1)).unwrap_or(""))
+            format!(
+                "pip {}",
+                pip.rsplit('/')
+                    .next()
+                    .and_then(|name| name.split('-').nth(1))
+                    .unwrap_or("")
+            )
         }
         _ => format!("uv {}", job.order.uv_version),
     };
     let mut command = commands::package(job, made.argv, vec![environment.lower.clone()]);
     command.network = Network::None;
-    command.env = made.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    command.env = made
+        .env
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
     command.results = false;
     command.binds.push(commands::bind(UV));
     command.binds.push(commands::bind(&wheel.path));
@@ -51,7 +61,12 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
     let mut read = |path: &str| -> Option<Vec<u8>> { read_in_layer(&done.layer, path, SMALL).ok().flatten() };
     // uv's lock of the environment is not the package's doing
     let lock = format!("{VENV}/.lock");
-    let changes: Vec<_> = done.changes.iter().filter(|c| c.path.as_bytes() != lock.as_bytes()).cloned().collect();
+    let changes: Vec<_> = done
+        .changes
+        .iter()
+        .filter(|c| c.path.as_bytes() != lock.as_bytes())
+        .cloned()
+        .collect();
     let mut facts = installed::facts(&changes, &site_packages, &format!("{VENV}/bin"), &mut read);
     facts.installer = installer;
     job.keep(cx, RawData::Install(facts.clone()));
@@ -59,9 +74,18 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
         return Ok(Outcome::failure(how));
     }
     let outside = facts.outside.len();
-    cx.put(&INSTALLED, Installed { layer: done.layer, facts, site_packages })?;
+    cx.put(
+        &INSTALLED,
+        Installed {
+            layer: done.layer,
+            facts,
+            site_packages,
+        },
+    )?;
     if outside > 0 {
-        return Ok(Outcome::warnings(format!("{outside} changes outside site-packages")));
+        return Ok(Outcome::warnings(format!(
+            "{outside} changes outside site-packages"
+        )));
     }
     Ok(Outcome::success())
 }
@@ -69,16 +93,20 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
 /// Where a virtual environment of this interpreter keeps its packages.
 fn site_packages(job: &Job) -> String {
     let interpreter = &job.order.plan.interpreter;
-    let name = if interpreter.implementation == "pypy" { "pypy" } else { "python" };
+    let name = if interpreter.implementation == "pypy" {
+        "pypy"
+    } else {
+        "python"
+    };
     format!("{VENV}/lib/{name}{}/site-packages", interpreter.short())
 }
 
 /// The layers of an installed distribution, newest first.
-pub(crate) fn lowers(
-    installed: &Installed,
-    environment: &super::Environment,
-) -> Vec<pyti_sandbox::Lower> {
-    vec![pyti_sandbox::Lower::Layer(installed.layer.clone()), environment.lower.clone()]
+pub(crate) fn lowers(installed: &Installed, environment: &super::Environment) -> Vec<pyti_sandbox::Lower> {
+    vec![
+        pyti_sandbox::Lower::Layer(installed.layer.clone()),
+        environment.lower.clone(),
+    ]
 }
 
 /// Runs a probe in the environment with the distribution.

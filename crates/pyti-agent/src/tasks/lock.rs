@@ -1,6 +1,6 @@
 //! lock-*: requirements become a lock, by uv over the lens, and the worker fetches what is in it.
 
-use pyti_box::protocol::{OpenView, Offered, ProvideFiles, ProvideOrder, Provided, UV, ViewOrder};
+use pyti_box::protocol::{Offered, OpenView, ProvideFiles, ProvideOrder, Provided, UV, ViewOrder};
 use pyti_graph::Outcome;
 use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
@@ -52,7 +52,11 @@ pub(crate) fn lock(
     let job = cx.context();
     let mut raw = Resolve {
         purpose: wish.purpose,
-        requirements: wish.requirements.iter().map(|line| Foreign::from(line.as_str())).collect(),
+        requirements: wish
+            .requirements
+            .iter()
+            .map(|line| Foreign::from(line.as_str()))
+            .collect(),
         refused: Vec::new(),
         locked: Vec::new(),
         fetched: 0,
@@ -62,13 +66,20 @@ pub(crate) fn lock(
         left_out: Vec::new(),
     };
     // a frozen plan is not resolved again
-    let frozen = job.order.plan.locks.get(&wish.purpose).filter(|lock| lock.requirements == wish.requirements);
+    let frozen = job
+        .order
+        .plan
+        .locks
+        .get(&wish.purpose)
+        .filter(|lock| lock.requirements == wish.requirements);
     let (index_lock, view) = if let Some(lock) = frozen {
         (lock.index_lock.clone(), None)
     } else if wish.requirements.is_empty() {
         (String::new(), None)
     } else {
-        let view = job.peer.call::<OpenView>(&ViewOrder { offered: wish.offered.clone() })?;
+        let view = job.peer.call::<OpenView>(&ViewOrder {
+            offered: wish.offered.clone(),
+        })?;
         match compile(cx, wish, &view.path)? {
             Ok(text) => (text, Some(view.path)),
             Err((reason, explanation)) => {
@@ -103,7 +114,10 @@ fn accept(cx: &Cx<'_>, wish: &Wish, provided: Provided) -> Locked {
         box_lock: provided.box_lock.clone(),
         environment: provided.environment.clone(),
     };
-    cx.context().events.send(Event::Locked { purpose: wish.purpose, lock: Box::new(lock) });
+    cx.context().events.send(Event::Locked {
+        purpose: wish.purpose,
+        lock: Box::new(lock),
+    });
     Locked {
         box_lock: provided.box_lock,
         environment: provided.environment,

@@ -61,7 +61,10 @@ pub(crate) fn inspect(cx: &Cx<'_>) -> Ended {
     let inspection = match (pyti_discover::parse(&done.results), bad_end(&done.effect)) {
         (Ok(inspection), None) => inspection,
         (_, Some(how)) => {
-            job.because(cx, Reason::new(ReasonCode::BadArchive, format!("reading its files {how}")));
+            job.because(
+                cx,
+                Reason::new(ReasonCode::BadArchive, format!("reading its files {how}")),
+            );
             return Ok(Outcome::failure("its files cannot be read"));
         }
         (Err(error), None) => return Err(error.into()),

@@ -17,12 +17,24 @@ pub(crate) fn start(cx: &Cx<'_>) -> Ended {
     let installed = cx.get(&INSTALLED)?;
     let environment = cx.get(&RUNTIME_ENVIRONMENT)?;
     let python = format!("{VENV}/bin/python");
-    let argv = || start::argv(&Invocation { python: &python, probes: PROBES, results_fd: RESULTS_FD });
+    let argv = || {
+        start::argv(&Invocation {
+            python: &python,
+            probes: PROBES,
+            results_fd: RESULTS_FD,
+        })
+    };
     let before = install::probe(cx, argv(), vec![environment.lower.clone()])?;
     let after = install::probe(cx, argv(), install::lowers(&installed, &environment))?;
     let state_before = start::parse(&before.results)?;
     if let Some(how) = bad_end(&after.effect) {
-        job.because(cx, Reason::new(ReasonCode::StartChanged, format!("the interpreter does not start: {how}")));
+        job.because(
+            cx,
+            Reason::new(
+                ReasonCode::StartChanged,
+                format!("the interpreter does not start: {how}"),
+            ),
+        );
         return Ok(Outcome::failure("the interpreter does not start any more"));
     }
     // the package's own code ran in there and may have spoilt the results: that is a change too
@@ -30,11 +42,14 @@ pub(crate) fn start(cx: &Cx<'_>) -> Ended {
         Ok(state) => start::difference(&state_before, &state),
         Err(error) => {
             job.because(cx, Reason::new(ReasonCode::StartChanged, error.to_string()));
-            return Ok(Outcome::failure("what the interpreter does at its start cannot be read"));
+            return Ok(Outcome::failure(
+                "what the interpreter does at its start cannot be read",
+            ));
         }
     };
     difference.spoke = spoke(&after) && !spoke(&before);
-    difference.changed_files = u32::try_from(after.changes.len().saturating_sub(before.changes.len())).unwrap_or(u32::MAX);
+    difference.changed_files =
+        u32::try_from(after.changes.len().saturating_sub(before.changes.len())).unwrap_or(u32::MAX);
     let unchanged = difference.is_unchanged();
     job.keep(cx, RawData::Start(difference));
     if unchanged {

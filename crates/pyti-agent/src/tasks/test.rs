@@ -50,9 +50,15 @@ pub(crate) fn lock_test(cx: &Cx<'_>) -> Ended {
     let facts = cx.get(&FACTS)?;
     let mut with_extras = recipe.clone();
     with_extras.extras.extend(plan.extras.iter().cloned());
-    let (wanted, constraints) = requirements::test_set(&facts.metadata, &with_extras, &index_lock(&runtime.packages));
-    let mut wish =
-        Wish { purpose: Purpose::Test, requirements: wanted, constraints, offered: vec![offered], without };
+    let (wanted, constraints) =
+        requirements::test_set(&facts.metadata, &with_extras, &index_lock(&runtime.packages));
+    let mut wish = Wish {
+        purpose: Purpose::Test,
+        requirements: wanted,
+        constraints,
+        offered: vec![offered],
+        without,
+    };
     match lock(cx, &wish)? {
         (Ok(locked), raw) => {
             job.keep(cx, RawData::Resolve(raw));
@@ -67,7 +73,9 @@ pub(crate) fn lock_test(cx: &Cx<'_>) -> Ended {
                     job.keep(cx, RawData::Resolve(raw));
                     job.because(cx, Reason::new(ReasonCode::TestEnvDiffers, ""));
                     cx.put(&TEST_LOCK, locked)?;
-                    Ok(Outcome::warnings("its tests need other versions than its users get"))
+                    Ok(Outcome::warnings(
+                        "its tests need other versions than its users get",
+                    ))
                 }
                 (Err(unlocked), raw) => Ok(conclude(cx, raw, unlocked)),
             }
@@ -90,8 +98,16 @@ pub(crate) fn test(cx: &Cx<'_>, archive: &str) -> Ended {
     let files = files_below(&tree.path().join(SOURCE.trim_start_matches('/')));
     let layout = pyti_discover::layout(&inspection, recipe, &files, &installed.facts.modules);
     let python = format!("{VENV}/bin/python");
-    let invocation = Invocation { python: &python, probes: PROBES, results_fd: RESULTS_FD };
-    let cwd = if layout.cwd.is_empty() { SOURCE.to_owned() } else { format!("{SOURCE}/{}", layout.cwd) };
+    let invocation = Invocation {
+        python: &python,
+        probes: PROBES,
+        results_fd: RESULTS_FD,
+    };
+    let cwd = if layout.cwd.is_empty() {
+        SOURCE.to_owned()
+    } else {
+        format!("{SOURCE}/{}", layout.cwd)
+    };
     let request = test::Request {
         recipe,
         arguments: &layout.arguments,
@@ -108,7 +124,10 @@ pub(crate) fn test(cx: &Cx<'_>, archive: &str) -> Ended {
             .iter()
             .map(|(from, to)| (from.clone(), format!("{}/{to}", installed.site_packages)))
             .collect(),
-        then: Some(Then { cwd, argv: test::argv(&invocation, &request) }),
+        then: Some(Then {
+            cwd,
+            argv: test::argv(&invocation, &request),
+        }),
     };
     let argv = unpack::argv(&unpack, PROGRAM, RESULTS_FD);
     let mut command = commands::package(job, argv, install::lowers(&installed, &environment));
@@ -124,17 +143,26 @@ pub(crate) fn test(cx: &Cx<'_>, archive: &str) -> Ended {
     job.leave(cx, &done, &command);
     let (mut raw, loss) = test::parse(&done.results);
     if let Some(what) = loss {
-        job.events.send(Event::Lost { task: Some(cx.task().to_string()), what });
+        job.events.send(Event::Lost {
+            task: Some(cx.task().to_string()),
+            what,
+        });
     }
     raw.recipe = Recipe::clone(recipe);
-    raw.source.clone_from(&plan.companion.as_ref().unwrap_or(&plan.target).filename);
+    raw.source
+        .clone_from(&plan.companion.as_ref().unwrap_or(&plan.target).filename);
     let (counts, finished) = (raw.counts, raw.finished);
     job.keep(cx, RawData::Test(Box::new(raw)));
     if let Some(limit) = done.effect.limit {
-        return Ok(Outcome::failure(format!("ended by a limit: {limit:?}").to_lowercase()));
+        return Ok(Outcome::failure(
+            format!("ended by a limit: {limit:?}").to_lowercase(),
+        ));
     }
     if counts.failed + counts.errors > 0 {
-        return Ok(Outcome::failure(format!("{} failed, {} errors", counts.failed, counts.errors)));
+        return Ok(Outcome::failure(format!(
+            "{} failed, {} errors",
+            counts.failed, counts.errors
+        )));
     }
     if !finished {
         let how = bad_end(&done.effect).unwrap_or_else(|| "it ended before it had finished".to_owned());
@@ -161,7 +189,9 @@ fn index_lock(packages: &[(String, String)]) -> IndexLock {
         is_placeholder: false,
         marker: None,
     };
-    IndexLock { packages: packages.iter().map(package).collect() }
+    IndexLock {
+        packages: packages.iter().map(package).collect(),
+    }
 }
 
 /// The distribution under test as the lens shall show it, and its name.
@@ -185,7 +215,9 @@ fn files_below(root: &std::path::Path) -> Vec<String> {
     let mut files = BTreeSet::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {

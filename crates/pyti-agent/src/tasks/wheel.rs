@@ -16,7 +16,10 @@ pub(crate) fn metadata(cx: &Cx<'_>) -> Ended {
     let job = cx.context();
     let wheel = cx.get(&WHEEL)?;
     let Some(facts) = read(cx, &wheel)? else {
-        job.because(cx, Reason::new(ReasonCode::BadArchive, "reading the wheel was ended by a limit"));
+        job.because(
+            cx,
+            Reason::new(ReasonCode::BadArchive, "reading the wheel was ended by a limit"),
+        );
         return Ok(Outcome::failure("the wheel cannot be read"));
     };
     job.keep(cx, RawData::Metadata(facts.metadata.clone()));
@@ -31,7 +34,10 @@ pub(crate) fn metadata(cx: &Cx<'_>) -> Ended {
         return Ok(Outcome::failure("the metadata is of another project"));
     }
     let problems = facts.problems.clone();
-    if let Some(lie) = problems.iter().find(|problem| problem.starts_with("METADATA says version")) {
+    if let Some(lie) = problems
+        .iter()
+        .find(|problem| problem.starts_with("METADATA says version"))
+    {
         job.because(cx, Reason::new(ReasonCode::BadMetadata, lie.clone()));
         return Ok(Outcome::failure("the metadata is of another version"));
     }
@@ -49,7 +55,10 @@ pub(crate) fn metadata(cx: &Cx<'_>) -> Ended {
 /// Reads a wheel in a box of its own; `None` when a limit ended that.
 pub(crate) fn read(cx: &Cx<'_>, wheel: &Wheel) -> Result<Option<WheelFacts>, TaskError> {
     let job = cx.context();
-    let done = job.run(cx, &reading(job, wheel::argv(PROGRAM, &wheel.path, RESULTS_FD), &[&wheel.path]))?;
+    let done = job.run(
+        cx,
+        &reading(job, wheel::argv(PROGRAM, &wheel.path, RESULTS_FD), &[&wheel.path]),
+    )?;
     match wheel::parse(&done.results) {
         Ok(facts) => Ok(Some(facts)),
         Err(_) if done.effect.limit.is_some() => Ok(None),
