@@ -229,7 +229,7 @@ pub(crate) fn refused_services(text: &str) -> Vec<Reason> {
     for line in text.lines().filter(|line| line.len() < 4000) {
         let line = line.to_ascii_lowercase();
         // A bare socket's error does not name the port; the line of the traceback that connects does.
-        if SAYING.iter().any(|word| line.contains(word)) || bare && line.contains("connect(") {
+        if SAYING.iter().any(|word| line.contains(word)) || bare && line.contains("connect") {
             services.extend(ports_in(&line).into_iter().filter_map(catalog::service));
         }
     }

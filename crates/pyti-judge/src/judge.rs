@@ -215,6 +215,7 @@ fn stands_beside(code: ReasonCode) -> bool {
             | R::StartChanged
             | R::TestEnvDiffers
             | R::NoSdist
+            | R::BadArchive
     )
 }
 

@@ -179,9 +179,14 @@ fn archives_that_climb_are_broken_and_odd_ones_warn() {
         Some(R::BadArchive),
     );
     expect(
-        &Job::sdist().raw("unpack", refused("a device")),
+        &Job::sdist().raw("unpack", refused("a device or a named pipe")),
+        Status::Broken,
+        Some(R::BadArchive),
+    );
+    expect(
+        &Job::sdist().raw("unpack", refused("duplicate name")),
         Status::Pass,
-        None,
+        Some(R::BadArchive),
     );
     let fatal = RawData::Unpack(Unpack {
         fatal: Some("not gzip".into()),
