@@ -42,7 +42,8 @@ pub(crate) fn run(rounds: u32, filter: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-fn target_folder() -> Result<PathBuf> {
+/// Where the release program lies.
+pub(crate) fn target_folder() -> Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let profile = exe.parent().context("xtask has no folder")?;
     Ok(profile

@@ -1,5 +1,6 @@
 //! What people run to test, bench and package PyTI: `cargo xtask test`, `bench`, `schema`, `crates`.
 
+mod acceptance;
 mod bench;
 mod graph;
 mod needs;
@@ -41,6 +42,11 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Runs real distributions of the configured index and compares with a table
+    Acceptance {
+        /// Only targets that contain this
+        filter: Option<String>,
+    },
     /// Prints which crate needs which, and checks that arrows go down only
     Crates,
 }
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
         Task::Test { yes, filter } => test(yes, filter.as_deref()),
         Task::Bench { rounds, filter } => bench::run(rounds, filter.as_deref()),
         Task::Schema { check } => schema::run(check),
+        Task::Acceptance { filter } => acceptance::run(filter.as_deref()),
         Task::Crates => graph::run(),
     };
     match result {
