@@ -71,7 +71,16 @@ impl Worker {
             .filter(|package| !order.without.contains(&package.name))
             .collect();
         let results: Vec<_> = stream::iter(wanted)
-            .map(|package| async move { self.one(package, view, depth).await })
+            .map(|package| {
+                // a frozen lock names its files by digest: the index need not know them any more
+                let kept = if order.view.is_none() { self.kept(&package) } else { None };
+                async move {
+                    match kept {
+                        Some(wheel) => Ok(Got { wheel, from: From::Cached }),
+                        None => self.one(package, view, depth).await,
+                    }
+                }
+            })
             .buffered(AT_ONCE)
             .collect()
             .await;
@@ -98,6 +107,20 @@ impl Worker {
         provided.environment = pyti_resolve::environment_key(&provided.box_lock, interpreter, VENV);
         provided.ready = self.inner.environments.has(&provided.environment);
         provided
+    }
+
+    /// A wheel of a frozen lock that is in the store.
+    fn kept(&self, package: &LockedPackage) -> Option<BoxWheel> {
+        let sha256 = package.sha256.clone().filter(|_| !package.is_placeholder)?;
+        let path = self.inner.store.get(&sha256)?;
+        (path.file_name()? == package.filename.as_str()).then(|| BoxWheel {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            filename: package.filename.clone(),
+            path: self.in_box(&path),
+            sha256,
+            built_from: None,
+        })
     }
 
     async fn one(&self, package: LockedPackage, view: &View, depth: u32) -> Result<Got, Reason> {
