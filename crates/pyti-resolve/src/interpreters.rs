@@ -1,20 +1,18 @@
 //! Which interpreters this machine has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Seek as _};
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use pyti_model::plan::Interpreter;
 use serde::{Deserialize, Serialize};
 use uv_pep440::Version;
 
-/// How long an interpreter may take to say what it is.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// The most bytes of its answer, and of the cache file, that are read.
-const ANSWER_CAP: u64 = 16 << 10;
+use crate::ask::TIME_LIMIT;
+
 const CACHE_CAP: u64 = 1 << 20;
 
 /// Asks without the site module, so that nothing that is installed runs.
@@ -261,38 +259,7 @@ fn ask_cached(path: &Path, cache: &mut Cache) -> Result<Answer, String> {
 }
 
 fn ask(path: &Path, limit: Duration) -> Result<Answer, String> {
-    // The answer goes to a file, so that waiting never depends on who else holds a pipe open.
-    let mut out = tempfile::tempfile().map_err(|e| format!("no temporary file: {e}"))?;
-    let copy = out.try_clone().map_err(|e| e.to_string())?;
-    let mut child = Command::new(path)
-        .args(["-I", "-S", "-c", QUESTION])
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(copy)
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| format!("cannot be started: {e}"))?;
-    let end = Instant::now() + limit;
-    let status = loop {
-        match child.try_wait().map_err(|e| e.to_string())? {
-            Some(status) => break status,
-            None if Instant::now() >= end => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("no answer within {} s", limit.as_secs()));
-            }
-            None => std::thread::sleep(Duration::from_millis(3)),
-        }
-    };
-    if !status.success() {
-        return Err(format!("asked what it is, it ended with {status}"));
-    }
-    let mut bytes = Vec::new();
-    out.rewind().map_err(|e| e.to_string())?;
-    out.take(ANSWER_CAP)
-        .read_to_end(&mut bytes)
-        .map_err(|e| e.to_string())?;
+    let bytes = crate::ask::ask(Command::new(path).args(["-I", "-S", "-c", QUESTION]), limit)?;
     serde_json::from_slice(&bytes).map_err(|e| format!("unreadable answer: {e}"))
 }
 

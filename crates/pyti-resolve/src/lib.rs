@@ -3,6 +3,7 @@
 //! Nothing here reaches a network. uv is described as commands ([`uv::UvCommand`]) that the caller runs in a box
 //! which reaches the lens and nothing else; what comes back is parsed here into types.
 
+mod ask;
 pub mod explain;
 pub mod interpreters;
 pub mod lock;

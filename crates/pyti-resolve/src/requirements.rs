@@ -102,8 +102,15 @@ pub fn runtime_set(name: &str, version: &str, extras: &[String]) -> Vec<String> 
 
 /// The extras between the brackets of a line.
 fn extras_of(line: &str) -> Vec<String> {
-    let inside = line.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inside, _)| inside);
-    inside.split(',').map(|extra| extra.trim().to_owned()).filter(|extra| !extra.is_empty()).collect()
+    let inside = line
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .map_or("", |(inside, _)| inside);
+    inside
+        .split(',')
+        .map(|extra| extra.trim().to_owned())
+        .filter(|extra| !extra.is_empty())
+        .collect()
 }
 
 /// What the tests need, and constraints that keep what the runtime's lock chose. On a conflict the caller locks again

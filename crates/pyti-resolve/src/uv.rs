@@ -3,11 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use pyti_model::plan::Installer;
 use sha2::{Digest as _, Sha256};
 
+use crate::ask::{TIME_LIMIT, ask};
 use crate::lock::{LockError, parse_box_lock};
 use crate::requirements::{Refused, plain};
 
@@ -85,8 +87,13 @@ pub fn wheel_for(arch: &str) -> Option<UvWheel> {
         .map(|(_, wheel)| *wheel)
 }
 
-/// A uv of the machine that suits: `PYTI_UV`, then `PATH`. A `PYTI_UV` that does not suit is passed over.
+/// A uv of the machine that suits: `PYTI_UV`, then `PATH`. What does not suit, or does not say what it is within 10
+/// seconds, is passed over.
 pub fn locate(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    locate_within(env, TIME_LIMIT)
+}
+
+fn locate_within(env: &dyn Fn(&str) -> Option<String>, limit: Duration) -> Option<PathBuf> {
     let own = env("PYTI_UV").map(PathBuf::from);
     let path = env("PATH").unwrap_or_default();
     let on_path: Vec<PathBuf> = std::env::split_paths(&path)
@@ -95,14 +102,22 @@ pub fn locate(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
         .collect();
     own.into_iter().chain(on_path).find_map(|candidate| {
         let real = candidate.canonicalize().ok().filter(|p| p.is_file())?;
-        let output = Command::new(&real)
-            .arg("--version")
-            .env_clear()
-            .stdin(Stdio::null())
-            .output()
-            .ok()?;
-        suits(&output.stdout).then_some(real)
+        let answer = ask(Command::new(&real).arg("--version"), limit).ok()?;
+        suits(&answer).then_some(real)
     })
+}
+
+/// What this uv says its version is; `None` when it does not say it within 10 seconds.
+pub fn version(uv: &Path) -> Option<String> {
+    let answer = ask(Command::new(uv).arg("--version"), TIME_LIMIT).ok()?;
+    Some(
+        std::str::from_utf8(&answer)
+            .ok()?
+            .strip_prefix("uv ")?
+            .split_whitespace()
+            .next()?
+            .to_owned(),
+    )
 }
 
 fn suits(answer: &[u8]) -> bool {
@@ -405,6 +420,31 @@ mod tests {
     fn versions_that_suit() {
         assert!(suits(b"uv 0.13.9 (x86_64-unknown-linux-gnu)\n"));
         assert!(!suits(b"uv 0.12.0\n") && !suits(b"\xff") && !suits(b"0.13.9"));
+    }
+
+    #[test]
+    fn a_uv_that_hangs_is_passed_over_and_the_next_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = |name: &str, text: &str| {
+            let folder = folder.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("uv"), text).unwrap();
+            std::fs::set_permissions(folder.join("uv"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            folder
+        };
+        let hangs = program("hangs", "#!/bin/sh\nexec /bin/sleep 60\n");
+        let good = program("good", "#!/bin/sh\necho uv 0.13.9\n");
+        let old = program("old", "#!/bin/sh\necho uv 0.4.0\n");
+        let path = std::env::join_paths([&old, &hangs, &good])
+            .unwrap()
+            .into_string()
+            .unwrap();
+        let env = |name: &str| (name == "PATH").then(|| path.clone());
+        // another thread may have forked while the scripts were written: they cannot be started for a moment
+        let found = (0..20).find_map(|_| locate_within(&env, Duration::from_millis(500)));
+        assert_eq!(found, Some(good.join("uv").canonicalize().unwrap()));
+        assert_eq!(version(&good.join("uv")).as_deref(), Some("0.13.9"));
+        assert_eq!(version(Path::new("/bin/true")), None);
     }
 
     #[test]
