@@ -66,7 +66,11 @@ fn links_lead_somewhere() {
         for link in relative_links(&read(&page)) {
             seen += 1;
             let target = page.parent().unwrap().join(&link);
-            assert!(target.exists(), "{} links to {link}, which is not there", page.display());
+            assert!(
+                target.exists(),
+                "{} links to {link}, which is not there",
+                page.display()
+            );
         }
     }
     assert!(seen > 20, "only {seen} links were found");
@@ -74,7 +78,8 @@ fn links_lead_somewhere() {
 
 #[test]
 fn links_are_found_and_code_is_none() {
-    let text = "[a](x.md#part), [b](https://example.invalid/) and `[c](y.md)`\n```\n[d](z.md)\n```\n[e](../w.md)";
+    let text =
+        "[a](x.md#part), [b](https://example.invalid/) and `[c](y.md)`\n```\n[d](z.md)\n```\n[e](../w.md)";
     assert_eq!(relative_links(text), ["x.md", "../w.md"]);
 }
 
@@ -83,7 +88,10 @@ fn every_page_is_in_the_index_of_pages() {
     let links = relative_links(&read(&root().join("docs/README.md")));
     for page in files(&root().join("docs"), "md") {
         let name = page.file_name().unwrap().to_str().unwrap();
-        assert!(name == "README.md" || links.iter().any(|l| l == name), "docs/README.md does not link to {name}");
+        assert!(
+            name == "README.md" || links.iter().any(|l| l == name),
+            "docs/README.md does not link to {name}"
+        );
     }
 }
 
@@ -113,9 +121,15 @@ fn every_dependency_is_explained_and_every_explained_one_is_used() {
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned))
         .collect();
     let missing: Vec<_> = used.difference(&told).collect();
-    assert!(missing.is_empty(), "docs/dependencies.md does not say why these are here: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/dependencies.md does not say why these are here: {missing:?}"
+    );
     let gone: Vec<_> = told.difference(&used).collect();
-    assert!(gone.is_empty(), "docs/dependencies.md tells of crates that nobody uses: {gone:?}");
+    assert!(
+        gone.is_empty(),
+        "docs/dependencies.md tells of crates that nobody uses: {gone:?}"
+    );
 }
 
 fn help(arguments: &[&str]) -> String {
@@ -144,10 +158,16 @@ fn listed<'a>(text: &'a str, section: &str) -> Vec<&'a str> {
 fn commands_and_options_are_told() {
     let page = read(&root().join("docs/cli.md"));
     let general = help(&[]);
-    let commands: Vec<_> = listed(&general, "Commands:").into_iter().filter(|c| *c != "help").collect();
+    let commands: Vec<_> = listed(&general, "Commands:")
+        .into_iter()
+        .filter(|c| *c != "help")
+        .collect();
     assert!(commands.contains(&"run"), "{commands:?}");
     for command in commands {
-        assert!(page.contains(&format!("`pyti {command}")), "docs/cli.md does not tell of `pyti {command}`");
+        assert!(
+            page.contains(&format!("`pyti {command}")),
+            "docs/cli.md does not tell of `pyti {command}`"
+        );
         for word in help(&[command]).split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
             let is_option = word.len() > 3 && word.starts_with("--") && !word.ends_with('-');
             assert!(
@@ -163,8 +183,10 @@ fn variables_are_told() {
     // read by tests of documents, or set within a box for our own programs
     const OWN: &[&str] = &["PYTI_COMPILER_LOG"];
     let page = read(&root().join("docs/cli.md"));
-    let mut folders: Vec<_> =
-        fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path().join("src")).collect();
+    let mut folders: Vec<_> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("src"))
+        .collect();
     let mut seen = BTreeSet::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -173,8 +195,10 @@ fn variables_are_told() {
             } else if entry.path().extension().is_some_and(|e| e == "rs") {
                 let text = read(&entry.path());
                 seen.extend(text.match_indices("\"PYTI_").map(|(at, _)| {
-                    let name: String =
-                        text[at + 1..].chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+                    let name: String = text[at + 1..]
+                        .chars()
+                        .take_while(|c| c.is_ascii_uppercase() || *c == '_')
+                        .collect();
                     name
                 }));
             }
@@ -182,6 +206,9 @@ fn variables_are_told() {
     }
     assert!(seen.contains("PYTI_CACHE_DIR"), "{seen:?}");
     for name in seen.iter().filter(|name| !OWN.contains(&name.as_str())) {
-        assert!(page.contains(&format!("`{name}`")), "docs/cli.md does not tell of {name}");
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/cli.md does not tell of {name}"
+        );
     }
 }
