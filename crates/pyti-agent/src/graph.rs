@@ -134,10 +134,14 @@ fn from_source(b: &mut Builder<'_>, archive: String) {
             .needs(&FIRST_BUILD_LOCK)
             .produces(&BUILD_LOCK)
             .run(|cx| {
-                let dynamic = cx.get(&DYNAMIC_REQUIRES)?;
+                let asked = cx.get(&DYNAMIC_REQUIRES)?;
                 let inspection = cx.get(&INSPECTION)?;
                 let first = build_wish(&inspection.build, &[]);
-                let all = build_wish(&inspection.build, &dynamic);
+                let mut all = build_wish(&inspection.build, &asked.requires);
+                if let Some((instead, _)) = &asked.instead {
+                    // only an older setuptools could be asked: it builds, too
+                    all.requirements = older_set(instead, &asked.requires);
+                }
                 if all.requirements == first.requirements {
                     // the backend asks for nothing new
                     cx.put(&BUILD_LOCK, (*cx.get(&FIRST_BUILD_LOCK)?).clone())?;
@@ -163,10 +167,23 @@ fn from_source(b: &mut Builder<'_>, archive: String) {
     b.add("build", |t| {
         t.needs(&INSPECTION)
             .needs(&BUILD_ENVIRONMENT)
+            .needs(&DYNAMIC_REQUIRES)
             .produces(&WHEEL)
             .weight(2)
             .run(move |cx| build::build(cx, &build_archive));
     });
+}
+
+/// The requirements of a second attempt, and what its hook asked.
+fn older_set(base: &[String], asked: &[Foreign]) -> Vec<String> {
+    let mut lines = base.to_vec();
+    for line in asked {
+        let line = line.lossy().trim().to_owned();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 fn build_wish(declaration: &pyti_model::raw::BuildDeclaration, dynamic: &[Foreign]) -> Wish {

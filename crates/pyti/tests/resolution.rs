@@ -19,12 +19,25 @@ use support::{Place, fixtures, skipped, tools};
 fn outside(wanted: &[&str]) -> Option<PathBuf> {
     static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _one_at_a_time = LOCK.lock().unwrap();
-    let name: String = wanted.join("+").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let name: String = wanted
+        .join("+")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("outside-{name}"));
     if !folder.join("complete").exists() {
         for one in wanted {
             let fetched = Command::new("python3")
-                .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"])
+                .args([
+                    "-m",
+                    "pip",
+                    "download",
+                    "--quiet",
+                    "--no-deps",
+                    "--only-binary",
+                    ":all:",
+                    "--dest",
+                ])
                 .arg(&folder)
                 .arg(one)
                 .status();
@@ -63,7 +76,10 @@ impl World {
     }
 
     fn with_folder(self, folder: &Path) -> Self {
-        Self { index: self.index.with_folder(folder).unwrap(), ..self }
+        Self {
+            index: self.index.with_folder(folder).unwrap(),
+            ..self
+        }
     }
 
     /// With pytest and the newest setuptools.
@@ -80,7 +96,11 @@ impl World {
     fn run(&self, arguments: &[&str]) -> Run {
         let ended = self.place.run(&self.index, arguments);
         let summary = ended.object();
-        let folder = PathBuf::from(summary["recording"].as_str().unwrap_or_else(|| panic!("{}", ended.story())));
+        let folder = PathBuf::from(
+            summary["recording"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{}", ended.story())),
+        );
         let mut jobs = BTreeMap::new();
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -103,6 +123,7 @@ struct Run {
 struct Ended<'a> {
     result: TaskResult,
     reasons: &'a [Reason],
+    chain: &'a [String],
     raw: Option<&'a RawData>,
 }
 
@@ -112,12 +133,21 @@ impl Run {
     }
 
     fn reasons(&self) -> Vec<&str> {
-        self.summary["reasons"].as_array().unwrap().iter().map(|r| r["code"].as_str().unwrap()).collect()
+        self.summary["reasons"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["code"].as_str().unwrap())
+            .collect()
     }
 
     /// The events of a job: of the only one, or of the wheel's or sdist's by the beginning of its name.
     fn events(&self, job: &str) -> &[Envelope] {
-        self.jobs.iter().find(|(name, _)| name.starts_with(job)).map(|(_, events)| events.as_slice()).unwrap()
+        self.jobs
+            .iter()
+            .find(|(name, _)| name.starts_with(job))
+            .map(|(_, events)| events.as_slice())
+            .unwrap()
     }
 
     /// What a job came to.
@@ -129,9 +159,19 @@ impl Run {
         self.events(job)
             .iter()
             .find_map(|envelope| match &envelope.event {
-                Event::Ended { task, result, reasons, raw, .. } if task == wanted => {
-                    Some(Ended { result: *result, reasons, raw: raw.as_ref() })
-                }
+                Event::Ended {
+                    task,
+                    result,
+                    reasons,
+                    chain,
+                    raw,
+                    ..
+                } if task == wanted => Some(Ended {
+                    result: *result,
+                    reasons,
+                    chain,
+                    raw: raw.as_ref(),
+                }),
                 _ => None,
             })
             .unwrap_or_else(|| panic!("no task {wanted} in {:?}", self.jobs.keys()))
@@ -140,9 +180,14 @@ impl Run {
     /// The commands that a task ran.
     fn commands(&self, job: &str, wanted: &str) -> Vec<String> {
         let line = |envelope: &Envelope| match &envelope.event {
-            Event::Ran { task, effect } if task == wanted => {
-                Some(effect.argv.iter().map(|word| word.lossy().into_owned()).collect::<Vec<_>>().join(" "))
-            }
+            Event::Ran { task, effect } if task == wanted => Some(
+                effect
+                    .argv
+                    .iter()
+                    .map(|word| word.lossy().into_owned())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ),
             _ => None,
         };
         self.events(job).iter().filter_map(line).collect()
@@ -154,7 +199,10 @@ fn write_wheel(folder: &Path, name: &str, version: &str, requires: &[&str]) {
     let file = std::fs::File::create(folder.join(format!("{name}-{version}-py3-none-any.whl"))).unwrap();
     let mut zip = zip::ZipWriter::new(file);
     let info = format!("{name}-{version}.dist-info");
-    let requires: String = requires.iter().map(|line| format!("Requires-Dist: {line}\n")).collect();
+    let requires: String = requires
+        .iter()
+        .map(|line| format!("Requires-Dist: {line}\n"))
+        .collect();
     for (path, text) in [
         (format!("{name}.py"), format!("VERSION = '{version}'\n")),
         (
@@ -165,9 +213,13 @@ fn write_wheel(folder: &Path, name: &str, version: &str, requires: &[&str]) {
             format!("{info}/WHEEL"),
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned(),
         ),
-        (format!("{info}/RECORD"), format!("{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")),
+        (
+            format!("{info}/RECORD"),
+            format!("{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"),
+        ),
     ] {
-        zip.start_file(path, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.start_file(path, zip::write::SimpleFileOptions::default())
+            .unwrap();
         zip.write_all(text.as_bytes()).unwrap();
     }
     zip.finish().unwrap();
@@ -183,7 +235,10 @@ fn write_project(folder: &Path, wanted: &str) {
     );
     for (path, text) in [
         ("pyproject.toml", project.as_str()),
-        ("PKG-INFO", "Metadata-Version: 2.1\nName: subject\nVersion: 1.0\nRequires-Dist: helper>=1\n"),
+        (
+            "PKG-INFO",
+            "Metadata-Version: 2.1\nName: subject\nVersion: 1.0\nRequires-Dist: helper>=1\n",
+        ),
         ("subject.py", "import helper\nVERSION = helper.VERSION\n"),
         ("tests/__init__.py", ""),
         (
@@ -201,15 +256,27 @@ fn rule_10_the_tests_keep_the_runtime_s_versions() {
     let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_wheel(wheels.path(), "helper", "1.0", &[]);
     write_wheel(wheels.path(), "helper", "2.0", &[]);
-    let Some(world) = World::new("rule_10_the_tests_keep_the_runtime_s_versions", &["plain-backend"]) else { return };
-    let Some(world) = world.with_tools("rule_10_the_tests_keep_the_runtime_s_versions") else { return };
+    let Some(world) = World::new(
+        "rule_10_the_tests_keep_the_runtime_s_versions",
+        &["plain-backend"],
+    ) else {
+        return;
+    };
+    let Some(world) = world.with_tools("rule_10_the_tests_keep_the_runtime_s_versions") else {
+        return;
+    };
     let world = world.with_folder(wheels.path());
     write_project(project.path(), "helper");
     let run = world.run(&[project.path().to_str().unwrap()]);
     assert_eq!(run.status(), "pass", "{}", run.summary);
     assert!(!run.reasons().contains(&"test_env_differs"), "{}", run.summary);
-    let Some(RawData::Resolve(locked)) = run.ended("", "lock-test").raw else { panic!("no lock") };
-    assert!(locked.locked.contains(&("helper".into(), "2.0".into())), "{locked:?}");
+    let Some(RawData::Resolve(locked)) = run.ended("", "lock-test").raw else {
+        panic!("no lock")
+    };
+    assert!(
+        locked.locked.contains(&("helper".into(), "2.0".into())),
+        "{locked:?}"
+    );
 }
 
 #[test]
@@ -217,46 +284,91 @@ fn rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_i
     let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_wheel(wheels.path(), "helper", "1.0", &[]);
     write_wheel(wheels.path(), "helper", "2.0", &[]);
-    let Some(world) = World::new("rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_is_said", &["plain-backend"]) else { return };
-    let Some(world) = world.with_tools("rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_is_said") else { return };
+    let Some(world) = World::new(
+        "rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_is_said",
+        &["plain-backend"],
+    ) else {
+        return;
+    };
+    let Some(world) = world
+        .with_tools("rule_10_tests_that_exclude_the_runtime_s_versions_are_locked_again_and_that_is_said")
+    else {
+        return;
+    };
     let world = world.with_folder(wheels.path());
     write_project(project.path(), "helper<2");
     let run = world.run(&[project.path().to_str().unwrap()]);
     assert_eq!(run.status(), "pass", "{}", run.summary);
     assert!(run.reasons().contains(&"test_env_differs"), "{}", run.summary);
-    let Some(RawData::Resolve(runtime)) = run.ended("", "lock-runtime").raw else { panic!("no lock") };
-    assert!(runtime.locked.contains(&("helper".into(), "2.0".into())), "{runtime:?}");
-    let Some(RawData::Resolve(test)) = run.ended("", "lock-test").raw else { panic!("no lock") };
+    let Some(RawData::Resolve(runtime)) = run.ended("", "lock-runtime").raw else {
+        panic!("no lock")
+    };
+    assert!(
+        runtime.locked.contains(&("helper".into(), "2.0".into())),
+        "{runtime:?}"
+    );
+    let Some(RawData::Resolve(test)) = run.ended("", "lock-test").raw else {
+        panic!("no lock")
+    };
     assert!(test.locked.contains(&("helper".into(), "1.0".into())), "{test:?}");
 }
 
 #[test]
 fn rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock() {
-    let Some(world) = World::new("rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock", &["sdist-only-dependency", "only-an-sdist", "plain-backend", "pure-passes"]) else { return };
-    let Some(world) = world.with_tools("rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock") else { return };
+    let Some(world) = World::new(
+        "rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock",
+        &[
+            "sdist-only-dependency",
+            "only-an-sdist",
+            "plain-backend",
+            "pure-passes",
+        ],
+    ) else {
+        return;
+    };
+    let Some(world) = world
+        .with_tools("rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box_lock")
+    else {
+        return;
+    };
     let run = world.run(&["sdist-only-dependency", "--only", "wheel"]);
     assert_eq!(run.status(), "pass", "{}", run.summary);
     let lock = run
         .events("")
         .iter()
         .find_map(|envelope| match &envelope.event {
-            Event::Locked { purpose: pyti_model::plan::Purpose::Runtime, lock } => Some(lock),
+            Event::Locked {
+                purpose: pyti_model::plan::Purpose::Runtime,
+                lock,
+            } => Some(lock),
             _ => None,
         })
         .unwrap();
-    assert!(lock.index_lock.contains("only_an_sdist-1.0.0-0sdist-py30-none-any.whl"), "{}", lock.index_lock);
+    assert!(
+        lock.index_lock
+            .contains("only_an_sdist-1.0.0-0sdist-py30-none-any.whl"),
+        "{}",
+        lock.index_lock
+    );
     let sdist = fixtures(&["only-an-sdist"])[0].file(".tar.gz").unwrap().1.clone();
     let sha256 = digest(&sdist);
     let wheels = pyti_resolve::lock::parse_box_lock(&lock.box_lock).unwrap();
     let built = wheels.iter().find(|wheel| wheel.name == "only-an-sdist").unwrap();
-    assert_eq!(built.built_from.as_ref().map(|d| d.as_str()), Some(sha256.as_str()));
+    assert_eq!(
+        built.built_from.as_ref().map(|d| d.as_str()),
+        Some(sha256.as_str())
+    );
     assert_eq!(built.filename, "only_an_sdist-1.0.0-py3-none-any.whl");
     assert_ne!(built.sha256.as_str(), sha256);
-    let Some(RawData::Resolve(first)) = run.ended("", "lock-runtime").raw else { panic!("no lock") };
+    let Some(RawData::Resolve(first)) = run.ended("", "lock-runtime").raw else {
+        panic!("no lock")
+    };
     assert_eq!(first.built, 1, "{first:?}");
     // built once
     let again = world.run(&["sdist-only-dependency", "--only", "wheel"]);
-    let Some(RawData::Resolve(second)) = again.ended("", "lock-runtime").raw else { panic!("no lock") };
+    let Some(RawData::Resolve(second)) = again.ended("", "lock-runtime").raw else {
+        panic!("no lock")
+    };
     assert_eq!((second.built, again.status()), (0, "pass"), "{second:?}");
 }
 
@@ -270,8 +382,15 @@ fn digest(bytes: &[u8]) -> String {
 fn rule_12_an_environment_is_made_once_with_its_byte_code() {
     let (wheels, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write_wheel(wheels.path(), "helper", "2.0", &[]);
-    let Some(world) = World::new("rule_12_an_environment_is_made_once_with_its_byte_code", &["plain-backend"]) else { return };
-    let Some(world) = world.with_tools("rule_12_an_environment_is_made_once_with_its_byte_code") else { return };
+    let Some(world) = World::new(
+        "rule_12_an_environment_is_made_once_with_its_byte_code",
+        &["plain-backend"],
+    ) else {
+        return;
+    };
+    let Some(world) = world.with_tools("rule_12_an_environment_is_made_once_with_its_byte_code") else {
+        return;
+    };
     let world = world.with_folder(wheels.path());
     write_project(project.path(), "helper");
     let cached = |run: &Run| match run.ended("", "env-runtime").raw {
@@ -288,9 +407,9 @@ fn rule_12_an_environment_is_made_once_with_its_byte_code() {
     for run in [&first, &second] {
         for task in ["import", "test"] {
             let rewritten = run.events("").iter().any(|envelope| match &envelope.event {
-                Event::Changed { task: of, changes } if of == task => {
-                    changes.iter().any(|change| change.path.lossy().contains("__pycache__/helper."))
-                }
+                Event::Changed { task: of, changes } if of == task => changes
+                    .iter()
+                    .any(|change| change.path.lossy().contains("__pycache__/helper.")),
                 _ => false,
             });
             assert!(!rewritten, "{task}");
@@ -313,12 +432,22 @@ fn rule_12_an_environment_is_made_once_with_its_byte_code() {
 
 #[test]
 fn rule_13_what_the_installer_adds_is_not_the_package_s_doing() {
-    let Some(world) = World::new("rule_13_what_the_installer_adds_is_not_the_package_s_doing", &["build-helper"]) else { return };
+    let Some(world) = World::new(
+        "rule_13_what_the_installer_adds_is_not_the_package_s_doing",
+        &["build-helper"],
+    ) else {
+        return;
+    };
     let run = world.run(&["build-helper", "--only", "wheel"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
-    let Some(RawData::Install(install)) = run.ended("", "install").raw else { panic!("no install") };
+    let Some(RawData::Install(install)) = run.ended("", "install").raw else {
+        panic!("no install")
+    };
     let told = serde_json::to_string(install).unwrap();
-    assert!(!told.contains("uv_cache.json") && !told.contains("REQUESTED"), "{told}");
+    assert!(
+        !told.contains("uv_cache.json") && !told.contains("REQUESTED"),
+        "{told}"
+    );
     assert!(install.outside.is_empty(), "{told}");
     // the module, METADATA, WHEEL and RECORD
     assert_eq!(run.ended("", "install").result, TaskResult::Success);
@@ -326,19 +455,29 @@ fn rule_13_what_the_installer_adds_is_not_the_package_s_doing() {
 
 #[test]
 fn rule_15_a_hook_that_fails_before_any_lock_is_the_build_s_failure_and_the_wheel_goes_on() {
-    let Some(setuptools) = outside(&["setuptools==80.9.0"]) else { return };
+    let Some(setuptools) = outside(&["setuptools==80.9.0"]) else {
+        return;
+    };
     if !has_python("3.13") {
         return;
     }
     let wheels = tempfile::tempdir().unwrap();
     write_wheel(wheels.path(), "use_2to3", "1.0.0", &[]);
-    let Some(world) = World::new("rule_15_a_hook_that_fails_before_any_lock_is_the_build_s_failure_and_the_wheel_goes_on", &["use-2to3"]) else { return };
+    let Some(world) = World::new(
+        "rule_15_a_hook_that_fails_before_any_lock_is_the_build_s_failure_and_the_wheel_goes_on",
+        &["use-2to3"],
+    ) else {
+        return;
+    };
     let world = world.with_folder(&setuptools).with_folder(wheels.path());
     let run = world.run(&["use-2to3", "--python", "3.13"]);
     assert_eq!(run.ended("sdist", "requires").result, TaskResult::Failure);
     let sdist = run.outcome("sdist");
     assert_eq!(sdist.status, Status::Fail, "{sdist:?}");
-    assert_eq!((sdist.reasons[0].code, sdist.reasons[0].blame), (ReasonCode::BuildUse2to3, Blame::Package));
+    assert_eq!(
+        (sdist.reasons[0].code, sdist.reasons[0].blame),
+        (ReasonCode::BuildUse2to3, Blame::Package)
+    );
     // the wheel of the same release
     assert_eq!(run.ended("wheel", "import").result, TaskResult::Success);
     assert_eq!(run.status(), "load", "{}", run.summary);
@@ -346,31 +485,75 @@ fn rule_15_a_hook_that_fails_before_any_lock_is_the_build_s_failure_and_the_whee
 
 #[test]
 fn rule_16_each_hook_is_called_in_a_process_of_its_own() {
-    let Some(world) = World::new("rule_16_each_hook_is_called_in_a_process_of_its_own", &["dynamic-requires", "build-helper"]) else { return };
+    let Some(world) = World::new(
+        "rule_16_each_hook_is_called_in_a_process_of_its_own",
+        &["dynamic-requires", "build-helper"],
+    ) else {
+        return;
+    };
     let run = world.run(&["dynamic-requires"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
-    let calls = |task: &str, hook: &str| run.commands("", task).iter().filter(|line| line.contains(hook)).count();
-    assert_eq!((calls("requires", "get_requires_for_build_wheel"), calls("requires", "build_wheel\\\"")), (1, 0));
-    assert_eq!((calls("build", "get_requires_for_build_wheel"), calls("build", "build_wheel")), (0, 1));
-    let Some(RawData::Hook(hook)) = run.ended("", "requires").raw else { panic!("no hook") };
-    assert_eq!(hook.requires.iter().map(|r| r.lossy().into_owned()).collect::<Vec<_>>(), ["build-helper>=1"]);
+    let calls = |task: &str, hook: &str| {
+        run.commands("", task)
+            .iter()
+            .filter(|line| line.contains(hook))
+            .count()
+    };
+    assert_eq!(
+        (
+            calls("requires", "get_requires_for_build_wheel"),
+            calls("requires", "build_wheel\\\"")
+        ),
+        (1, 0)
+    );
+    assert_eq!(
+        (
+            calls("build", "get_requires_for_build_wheel"),
+            calls("build", "build_wheel")
+        ),
+        (0, 1)
+    );
+    let Some(RawData::Hook(hook)) = run.ended("", "requires").raw else {
+        panic!("no hook")
+    };
+    assert_eq!(
+        hook.requires
+            .iter()
+            .map(|r| r.lossy().into_owned())
+            .collect::<Vec<_>>(),
+        ["build-helper>=1"]
+    );
     // what it asked for was locked for the build
-    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build-2").raw else { panic!("no lock") };
+    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build-2").raw else {
+        panic!("no lock")
+    };
     assert_eq!(locked.locked, [("build-helper".to_owned(), "1.0.0".to_owned())]);
 }
 
 #[test]
 fn rule_17_a_legacy_sdist_is_built_with_the_newest_setuptools() {
-    let Some(setuptools) = outside(&["setuptools==80.9.0", "setuptools==57.5.0", "wheel==0.45.1"]) else { return };
+    let Some(setuptools) = outside(&["setuptools==80.9.0", "setuptools==57.5.0", "wheel==0.45.1"]) else {
+        return;
+    };
     if !has_python("3.13") {
         return;
     }
-    let Some(world) = World::new("rule_17_a_legacy_sdist_is_built_with_the_newest_setuptools", &["legacy-setup", "use-2to3"]) else { return };
+    let Some(world) = World::new(
+        "rule_17_a_legacy_sdist_is_built_with_the_newest_setuptools",
+        &["legacy-setup", "use-2to3"],
+    ) else {
+        return;
+    };
     let world = world.with_folder(&setuptools);
     let run = world.run(&["legacy-setup", "--python", "3.13"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
-    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build").raw else { panic!("no lock") };
-    assert!(locked.locked.contains(&("setuptools".into(), "80.9.0".into())), "{locked:?}");
+    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build").raw else {
+        panic!("no lock")
+    };
+    assert!(
+        locked.locked.contains(&("setuptools".into(), "80.9.0".into())),
+        "{locked:?}"
+    );
     // from 3.12 on there is no second attempt
     let run = world.run(&["use-2to3", "--python", "3.13"]);
     assert_eq!(run.status(), "fail", "{}", run.summary);
@@ -379,18 +562,34 @@ fn rule_17_a_legacy_sdist_is_built_with_the_newest_setuptools() {
 
 #[test]
 fn rule_17_before_3_12_there_is_a_second_attempt_with_an_older_setuptools() {
-    let Some(setuptools) = outside(&["setuptools==80.9.0", "setuptools==57.5.0", "wheel==0.45.1"]) else { return };
+    let Some(setuptools) = outside(&["setuptools==80.9.0", "setuptools==57.5.0", "wheel==0.45.1"]) else {
+        return;
+    };
     if !has_python("3.11") {
         return;
     }
-    let Some(world) = World::new("rule_17_before_3_12_there_is_a_second_attempt_with_an_older_setuptools", &["legacy-setup", "use-2to3"]) else { return };
+    let Some(world) = World::new(
+        "rule_17_before_3_12_there_is_a_second_attempt_with_an_older_setuptools",
+        &["legacy-setup", "use-2to3"],
+    ) else {
+        return;
+    };
     let world = world.with_folder(&setuptools);
     let run = world.run(&["use-2to3", "--python", "3.11"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
     let build = run.ended("", "build");
     assert_eq!(build.result, TaskResult::Warnings, "{:?}", build.reasons);
-    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build-2").raw else { panic!("no lock") };
-    assert!(locked.locked.contains(&("setuptools".into(), "57.5.0".into())), "{locked:?}");
+    assert_eq!(
+        build.chain,
+        ["setuptools 57.5.0, because it fails with the newest"]
+    );
+    let Some(RawData::Resolve(locked)) = run.ended("", "lock-build-2").raw else {
+        panic!("no lock")
+    };
+    assert!(
+        locked.locked.contains(&("setuptools".into(), "57.5.0".into())),
+        "{locked:?}"
+    );
     // the first attempt is enough for what does not need the second
     let run = world.run(&["legacy-setup", "--python", "3.11"]);
     assert_eq!(run.status(), "load", "{}", run.summary);
@@ -403,33 +602,80 @@ fn rule_18_a_build_that_silently_drops_an_extension_is_warned_of() {
         eprintln!("SKIPPED: no C compiler on this machine");
         return;
     }
-    let Some(world) = World::new("rule_18_a_build_that_silently_drops_an_extension_is_warned_of", &["drops-extension", "builds-c-extension"]) else { return };
-    let Some(world) = world.with_tools("rule_18_a_build_that_silently_drops_an_extension_is_warned_of") else { return };
+    let Some(world) = World::new(
+        "rule_18_a_build_that_silently_drops_an_extension_is_warned_of",
+        &["drops-extension", "builds-c-extension"],
+    ) else {
+        return;
+    };
+    let Some(world) = world.with_tools("rule_18_a_build_that_silently_drops_an_extension_is_warned_of")
+    else {
+        return;
+    };
     let run = world.run(&["drops-extension"]);
     assert_eq!(run.status(), "pass", "{}", run.summary);
-    assert!(run.reasons().contains(&"build.extension_dropped"), "{}", run.summary);
-    let Some(RawData::Build(build)) = run.ended("", "build").raw else { panic!("no build") };
-    assert!(build.compiler_calls.iter().any(|call| call.exit != 0), "{build:?}");
+    assert!(
+        run.reasons().contains(&"build.extension_dropped"),
+        "{}",
+        run.summary
+    );
+    let Some(RawData::Build(build)) = run.ended("", "build").raw else {
+        panic!("no build")
+    };
+    assert!(
+        build.compiler_calls.iter().any(|call| call.exit != 0),
+        "{build:?}"
+    );
     // an extension that compiles is no reason for a warning
     let run = world.run(&["builds-c-extension"]);
-    assert!(!run.reasons().contains(&"build.extension_dropped"), "{}", run.summary);
-    let Some(RawData::Build(build)) = run.ended("", "build").raw else { panic!("no build") };
-    assert!(!build.compiler_calls.is_empty() && build.compiler_calls.iter().all(|call| call.exit == 0), "{build:?}");
+    assert!(
+        !run.reasons().contains(&"build.extension_dropped"),
+        "{}",
+        run.summary
+    );
+    let Some(RawData::Build(build)) = run.ended("", "build").raw else {
+        panic!("no build")
+    };
+    assert!(
+        !build.compiler_calls.is_empty() && build.compiler_calls.iter().all(|call| call.exit == 0),
+        "{build:?}"
+    );
 }
 
 #[test]
 fn a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words() {
-    let Some(world) = World::new("a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words", &["unresolvable", "build-helper", "plain-backend"]) else { return };
+    let Some(world) = World::new(
+        "a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words",
+        &["unresolvable", "build-helper", "plain-backend"],
+    ) else {
+        return;
+    };
     let run = world.run(&["unresolvable", "--only", "wheel"]);
     assert_eq!(run.status(), "broken", "{}", run.summary);
-    let reason = run.summary["reasons"].as_array().unwrap().iter().find(|r| r["code"] == "unresolvable").unwrap();
-    assert!(reason["detail"].as_str().unwrap().contains("nobody-has-this-project"), "{reason}");
-    let Some(RawData::Resolve(raw)) = run.ended("", "lock-runtime").raw else { panic!("no lock") };
+    let reason = run.summary["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|r| r["code"] == "unresolvable")
+        .unwrap();
+    assert!(
+        reason["detail"]
+            .as_str()
+            .unwrap()
+            .contains("nobody-has-this-project"),
+        "{reason}"
+    );
+    let Some(RawData::Resolve(raw)) = run.ended("", "lock-runtime").raw else {
+        panic!("no lock")
+    };
     let words = raw.explanation.as_ref().unwrap().lossy().into_owned();
     assert!(words.contains("nobody-has-this-project was not found"), "{words}");
     // a person sees both
     let report = world.place.ends(["report", "last"]);
     let text = report.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("the index has no project nobody-has-this-project"), "{text}");
+    assert!(
+        text.contains("the index has no project nobody-has-this-project"),
+        "{text}"
+    );
     assert!(text.contains("was not found in the package registry"), "{text}");
 }

@@ -1,7 +1,6 @@
 //! requires and build: the hooks of the build backend, each in a process and a layer of its own (PEP 517).
 
 use std::io::{Read as _, Seek as _};
-use std::sync::Arc;
 
 use pyti_archive::unpack::{self, Then};
 use pyti_archive::{compare, compilers};
@@ -18,7 +17,8 @@ use pyti_sandbox::{Command, Done, Layer, RESULTS_FD};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    BUILD_ENVIRONMENT, DYNAMIC_REQUIRES, Environment, FIRST_BUILD_ENVIRONMENT, INSPECTION, WHEEL, Wheel,
+    Asked, BUILD_ENVIRONMENT, DYNAMIC_REQUIRES, Environment, FIRST_BUILD_ENVIRONMENT, INSPECTION, WHEEL,
+    Wheel, older,
 };
 use crate::commands::{self, COMPILER_LOG};
 use crate::job::{Cx, Ended, Job, bad_end, open_in_layer, read_in_layer, trouble};
@@ -30,10 +30,49 @@ const LOG_CAP: u64 = 16 << 20;
 
 /// Asks the backend what it needs to build (`get_requires_for_build_wheel`).
 pub(crate) fn requires(cx: &Cx<'_>, archive: &str) -> Ended {
-    let job = cx.context();
     let inspection = cx.get(&INSPECTION)?;
     let environment = cx.get(&FIRST_BUILD_ENVIRONMENT)?;
-    let command = call(job, archive, &inspection, &environment, hook::Name::GetRequires)?;
+    let (first, done) = ask(cx, archive, &inspection, &environment)?;
+    let why = match first {
+        Ok(requires) => {
+            cx.put(
+                &DYNAMIC_REQUIRES,
+                Asked {
+                    requires,
+                    instead: None,
+                },
+            )?;
+            return Ok(Outcome::success());
+        }
+        Err(why) => why,
+    };
+    let Some(older) = older::after(cx, &done, &inspection, &[])? else {
+        return Ok(Outcome::failure(why));
+    };
+    match ask(cx, archive, &inspection, &older.environment)?.0 {
+        Ok(requires) => {
+            cx.put(
+                &DYNAMIC_REQUIRES,
+                Asked {
+                    requires,
+                    instead: Some((older.base, older.label.clone())),
+                },
+            )?;
+            Ok(Outcome::warnings(older.label))
+        }
+        Err(_) => Ok(Outcome::failure(format!("{why}, also with an older setuptools"))),
+    }
+}
+
+/// Asks in one environment; what it says, or in a few words why it says nothing.
+fn ask(
+    cx: &Cx<'_>,
+    archive: &str,
+    inspection: &Inspection,
+    environment: &Environment,
+) -> Result<(Result<Vec<Foreign>, String>, Done), TaskError> {
+    let job = cx.context();
+    let command = call(job, archive, inspection, environment, hook::Name::GetRequires)?;
     let done = job.run(cx, &command)?;
     job.leave(cx, &done, &command);
     let answer = hook::parse(&done.results);
@@ -45,17 +84,11 @@ pub(crate) fn requires(cx: &Cx<'_>, archive: &str) -> Ended {
         error: answer.as_ref().ok().and_then(|a| a.error.clone()),
     };
     job.keep(cx, RawData::Hook(raw));
-    match (answer, bad_end(&done.effect)) {
-        (Ok(answer), None) if answer.error.is_none() => {
-            cx.put(&DYNAMIC_REQUIRES, answer.requires)?;
-            Ok(Outcome::success())
-        }
-        (_, how) => {
-            Ok(Outcome::failure(how.unwrap_or_else(|| {
-                "the backend does not say what it needs".to_owned()
-            })))
-        }
-    }
+    let said = match (answer, bad_end(&done.effect)) {
+        (Ok(answer), None) if answer.error.is_none() => Ok(answer.requires),
+        (_, how) => Err(how.unwrap_or_else(|| "the backend does not say what it needs".to_owned())),
+    };
+    Ok((said, done))
 }
 
 /// Builds the wheel (`build_wheel`), with the compilers' calls recorded.
@@ -63,10 +96,16 @@ pub(crate) fn build(cx: &Cx<'_>, archive: &str) -> Ended {
     let job = cx.context();
     let inspection = cx.get(&INSPECTION)?;
     let environment = cx.get(&BUILD_ENVIRONMENT)?;
-    let mut command = call(job, archive, &inspection, &environment, hook::Name::BuildWheel)?;
-    commands::record_compilers(job, &mut command)?;
-    let done = job.run(cx, &command)?;
-    job.leave(cx, &done, &command);
+    let asked = cx.get(&DYNAMIC_REQUIRES)?;
+    let mut done = build_in(cx, archive, &inspection, &environment)?;
+    let mut label = asked.instead.as_ref().map(|(_, label)| label.clone());
+    if asked.instead.is_none()
+        && !made_something(&done)
+        && let Some(older) = older::after(cx, &done, &inspection, &asked.requires)?
+    {
+        done = build_in(cx, archive, &inspection, &older.environment)?;
+        label = Some(older.label);
+    }
     let answer = hook::parse(&done.results);
     let log = read_in_layer(&done.layer, COMPILER_LOG, LOG_CAP)?.unwrap_or_default();
     let (compiler_calls, dropped) = compilers::parse(&log);
@@ -121,6 +160,9 @@ pub(crate) fn build(cx: &Cx<'_>, archive: &str) -> Ended {
         .is_some_and(|comparison| !comparison.is_same());
     job.keep(cx, RawData::Build(raw));
     cx.put(&WHEEL, wheel)?;
+    if let Some(label) = label {
+        return Ok(Outcome::warnings(label));
+    }
     if dropped_extension {
         return Ok(Outcome::warnings("a compiler call failed and the build went on"));
     }
@@ -132,13 +174,31 @@ pub(crate) fn build(cx: &Cx<'_>, archive: &str) -> Ended {
     Ok(Outcome::success())
 }
 
+fn build_in(
+    cx: &Cx<'_>,
+    archive: &str,
+    inspection: &Inspection,
+    environment: &Environment,
+) -> Result<Done, TaskError> {
+    let job = cx.context();
+    let mut command = call(job, archive, inspection, environment, hook::Name::BuildWheel)?;
+    commands::record_compilers(job, &mut command)?;
+    let done = job.run(cx, &command)?;
+    job.leave(cx, &done, &command);
+    Ok(done)
+}
+
+fn made_something(done: &Done) -> bool {
+    bad_end(&done.effect).is_none() && hook::parse(&done.results).is_ok_and(|answer| answer.output.is_some())
+}
+
 /// A command that unpacks the source into its own layer and calls a hook there. Unpacked anew for each command,
 /// because renaming a folder of a lower layer fails.
 fn call(
     job: &Job,
     archive: &str,
     inspection: &Inspection,
-    environment: &Arc<Environment>,
+    environment: &Environment,
     name: hook::Name,
 ) -> Result<Command, TaskError> {
     let python = format!("{VENV}/bin/python");

@@ -29,11 +29,39 @@ pub(crate) fn environment(cx: &Cx<'_>, purpose: Purpose, from: &Key<Locked>, to:
             packages: u32::try_from(locked.packages.len()).unwrap_or(u32::MAX),
         }),
     );
+    match make(cx, &locked)? {
+        Made::Kept(lower) => {
+            put(cx, to, lower)?;
+            Ok(Outcome::success())
+        }
+        Made::Lost(lower, why) => {
+            put(cx, to, lower)?;
+            Ok(Outcome::warnings(why))
+        }
+        Made::Failed(reason) => {
+            job.because(cx, reason);
+            Ok(Outcome::failure("what was locked cannot be installed"))
+        }
+    }
+}
+
+/// What became of a lock.
+pub(crate) enum Made {
+    /// An environment, in the cache.
+    Kept(Lower),
+    /// An environment that could not be put into the cache, and why.
+    Lost(Lower, String),
+    /// None.
+    Failed(Reason),
+}
+
+/// Makes the environment of a lock, or takes it from the cache; publishes nothing.
+pub(crate) fn make(cx: &Cx<'_>, locked: &Locked) -> Result<Made, pyti_graph::TaskError> {
+    let job = cx.context();
     let key: Digest = locked.environment.parse()?;
     let ready = Path::new(ENVIRONMENTS).join(key.as_str());
     if locked.ready && ready.is_dir() {
-        put(cx, to, Lower::Folder(ready))?;
-        return Ok(Outcome::success());
+        return Ok(Made::Kept(Lower::Folder(ready)));
     }
     let wheels = lock::parse_box_lock(&locked.box_lock)?;
     let made = uv::make_environment(&uv::MakeEnvironment {
@@ -59,31 +87,26 @@ pub(crate) fn environment(cx: &Cx<'_>, purpose: Purpose, from: &Key<Locked>, to:
             .unwrap_or("")
             .trim()
             .to_owned();
-        job.because(
-            cx,
-            Reason::new(ReasonCode::Unresolvable, format!("{how}: {last}")),
-        );
-        return Ok(Outcome::failure("what was locked cannot be installed"));
+        let reason = Reason::new(ReasonCode::Unresolvable, format!("{how}: {last}"));
+        return Ok(Made::Failed(reason));
     }
     let staged = Path::new(STAGE).join(key.as_str());
     match tree::copy(&done.layer.path(), &staged).and_then(|()| tree::complete(&staged)) {
         Ok(()) => {
             job.peer.call::<CommitEnvironment>(&EnvironmentKey { key })?;
             // what the cache holds is the same; mounting it from there frees the layer's memory
-            if ready.is_dir() {
-                put(cx, to, Lower::Folder(ready))?;
-                return Ok(Outcome::success());
-            }
-            put(cx, to, Lower::Layer(done.layer))?;
-            Ok(Outcome::success())
+            let lower = if ready.is_dir() {
+                Lower::Folder(ready)
+            } else {
+                Lower::Layer(done.layer)
+            };
+            Ok(Made::Kept(lower))
         }
         Err(error) => {
             // the cache is a convenience: the job goes on with the layer
             let _ = std::fs::remove_dir_all(&staged);
-            put(cx, to, Lower::Layer(done.layer))?;
-            Ok(Outcome::warnings(format!(
-                "the environment could not be kept: {error}"
-            )))
+            let why = format!("the environment could not be kept: {error}");
+            Ok(Made::Lost(Lower::Layer(done.layer), why))
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod environment;
 pub(crate) mod import;
 pub(crate) mod install;
 pub(crate) mod lock;
+pub(crate) mod older;
 pub(crate) mod source;
 pub(crate) mod start;
 pub(crate) mod test;
@@ -22,7 +23,7 @@ pub(crate) const TREE: Key<Layer> = Key::new("tree");
 /// What was read from the tree.
 pub(crate) const INSPECTION: Key<raw::Inspection> = Key::new("inspection");
 /// What the build hook asks for beside what is declared.
-pub(crate) const DYNAMIC_REQUIRES: Key<Vec<Foreign>> = Key::new("dynamic requires");
+pub(crate) const DYNAMIC_REQUIRES: Key<Asked> = Key::new("dynamic requires");
 /// Lock to call the hook that tells requirements.
 pub(crate) const FIRST_BUILD_LOCK: Key<lock::Locked> = Key::new("first build lock");
 /// Environment to call that hook in.
@@ -55,6 +56,15 @@ pub(crate) struct Wheel {
     pub(crate) filename: String,
     /// Its digest.
     pub(crate) sha256: Digest,
+}
+
+/// What the build hook said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    /// Requirement lines beside the declared ones.
+    pub(crate) requires: Vec<Foreign>,
+    /// The lines in place of the declared ones when only the second attempt could be asked, and what is said of it.
+    pub(crate) instead: Option<(Vec<String>, String)>,
 }
 
 /// An environment with dependencies, ready to be mounted below a command.
