@@ -29,7 +29,9 @@ pub fn spawn(command: &mut Command) -> Child {
 /// Demands that nothing is left of the process `id`, which has ended.
 #[track_caller]
 pub fn none(id: u32, what: &str, folder: &Path) {
-    OURS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id);
+    OURS.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .remove(&id);
     let deadline = Instant::now() + Duration::from_secs(3);
     loop {
         let mut left = orphans();
@@ -40,7 +42,11 @@ pub fn none(id: u32, what: &str, folder: &Path) {
             return;
         }
         // the kernel takes a moment to tear down a namespace
-        assert!(Instant::now() < deadline, "pyti {what} left behind:\n{}", left.join("\n"));
+        assert!(
+            Instant::now() < deadline,
+            "pyti {what} left behind:\n{}",
+            left.join("\n")
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -60,7 +66,10 @@ fn orphans() -> Vec<String> {
                 return None;
             }
             let line = fs::read(entry.path().join("cmdline")).ok()?;
-            Some(format!("process {id}: {}", String::from_utf8_lossy(&line).replace('\0', " ")))
+            Some(format!(
+                "process {id}: {}",
+                String::from_utf8_lossy(&line).replace('\0', " ")
+            ))
         })
         .collect()
 }
@@ -70,13 +79,18 @@ fn comes_from_pyti(id: u32) -> bool {
     let space = |id: &str| fs::read_link(format!("/proc/{id}/ns/pid")).ok();
     let id = id.to_string();
     let program = fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == super::program());
-    program || space(&id) != space("self") || fs::read_link(format!("/proc/{id}/ns/user")).ok() != fs::read_link("/proc/self/ns/user").ok()
+    program
+        || space(&id) != space("self")
+        || fs::read_link(format!("/proc/{id}/ns/user")).ok() != fs::read_link("/proc/self/ns/user").ok()
 }
 
 fn mounts(folder: &Path) -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let folder = folder.to_string_lossy();
-    text.lines().filter(|line| line.contains(&*folder)).map(|line| format!("mount {line}")).collect()
+    text.lines()
+        .filter(|line| line.contains(&*folder))
+        .map(|line| format!("mount {line}"))
+        .collect()
 }
 
 /// Control groups that bear the number of the process.
@@ -84,7 +98,13 @@ fn groups(id: u32) -> Vec<String> {
     let prefix = format!("pyti-{id}-");
     let top = Path::new("/sys/fs/cgroup");
     let mut folders = vec![top.to_owned()];
-    folders.extend(fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path()));
+    folders.extend(
+        fs::read_dir(top)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path()),
+    );
     folders
         .iter()
         .flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten())
@@ -94,5 +114,10 @@ fn groups(id: u32) -> Vec<String> {
 }
 
 fn files(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| format!("file {}", entry.path().display())).collect()
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| format!("file {}", entry.path().display()))
+        .collect()
 }

@@ -1,15 +1,24 @@
 //! Runs the real program: a place of its own for each test, a local index, and a look at what it leaves behind.
 
 // every test file is a program of its own and uses a part of this
-#![allow(dead_code, unreachable_pub, clippy::allow_attributes, clippy::missing_panics_doc)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    clippy::missing_panics_doc
+)]
 
 pub mod leftovers;
 pub mod tools;
 
 use std::ffi::{OsStr, OsString};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use pyti_fixtures::{Fixture, LocalIndex};
 use serde_json::Value;
@@ -28,7 +37,10 @@ pub fn skipped(what: &str, why: &str) {
 
 /// Fixtures of these names.
 pub fn fixtures(names: &[&str]) -> Vec<Fixture> {
-    names.iter().map(|name| pyti_fixtures::build(name).unwrap()).collect()
+    names
+        .iter()
+        .map(|name| pyti_fixtures::build(name).unwrap())
+        .collect()
 }
 
 /// Folders of one user who never was here before, and nothing of the machine's own configuration.
@@ -46,7 +58,11 @@ impl Place {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
         leftovers::adopt();
-        Self { folder, uv: None, user: None }
+        Self {
+            folder,
+            uv: None,
+            user: None,
+        }
     }
 
     /// Folders, and the uv of the tests; `None`, said loudly, when there is no uv to be had.
@@ -58,7 +74,10 @@ impl Place {
                 return None;
             }
         };
-        Some(Self { uv: Some(uv), ..Self::bare() })
+        Some(Self {
+            uv: Some(uv),
+            ..Self::bare()
+        })
     }
 
     /// The same, owned and used by an ordinary user.
@@ -92,14 +111,30 @@ impl Place {
             Some(user) => {
                 let mut command = Command::new("setpriv");
                 let user = user.to_string();
-                command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(self.program_for_all());
+                command
+                    .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
+                    .arg(self.program_for_all());
                 command
             }
         };
-        command.args(arguments).current_dir(self.work()).stdin(Stdio::null());
-        let foreign = ["PIP_", "UV_", "PYTI_", "XDG_", "PYTHON", "VIRTUAL_ENV", "NO_COLOR"];
+        command
+            .args(arguments)
+            .current_dir(self.work())
+            .stdin(Stdio::null());
+        let foreign = [
+            "PIP_",
+            "UV_",
+            "PYTI_",
+            "XDG_",
+            "PYTHON",
+            "VIRTUAL_ENV",
+            "NO_COLOR",
+        ];
         for (name, _) in std::env::vars_os() {
-            if foreign.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            if foreign
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
                 command.env_remove(name);
             }
         }
@@ -125,7 +160,9 @@ impl Place {
             command.env("PYTI_CONFIG", self.path().join("pyti.toml"));
         }
         if self.user.is_some() {
-            command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env_remove("PYENV_ROOT");
+            command
+                .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+                .env_remove("PYENV_ROOT");
         }
         command
     }
@@ -152,11 +189,48 @@ impl Place {
         leftovers::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
     }
 
+    /// Starts `pyti` and waits until it has said this on standard error.
+    pub fn start_until<S: AsRef<OsStr>>(&self, arguments: &[S], said: &str) -> Running {
+        let mut child = self.start(arguments);
+        let heard = Arc::new(Mutex::new(String::new()));
+        let (pipe, into) = (child.stderr.take().unwrap(), Arc::clone(&heard));
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                let mut into = into.lock().unwrap();
+                into.push_str(&String::from_utf8_lossy(&line));
+                into.push('\n');
+            }
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !heard.lock().unwrap().contains(said) {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "never said {said:?}: {}", heard.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let what = arguments.iter().map(|a| a.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
+        Running { child, heard, reader, what }
+    }
+
+    /// Waits for what was started so.
+    pub fn wait_for(&self, running: Running) -> Ended {
+        let id = running.child.id();
+        let output = running.child.wait_with_output().unwrap();
+        running.reader.join().unwrap();
+        leftovers::none(id, &running.what, self.path());
+        let mut ended = Ended::new(output, running.what);
+        ended.stderr.push_str(&running.heard.lock().unwrap());
+        ended
+    }
+
     /// Waits for what was started.
     pub fn wait<S: AsRef<OsStr>>(&self, child: Child, arguments: &[S]) -> Ended {
         let id = child.id();
         let output = child.wait_with_output().unwrap();
-        let what = arguments.iter().map(|a| a.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let what = arguments
+            .iter()
+            .map(|a| a.as_ref().to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ");
         leftovers::none(id, &what, self.path());
         Ended::new(output, what)
     }
@@ -167,12 +241,32 @@ impl Place {
     }
 }
 
+/// A `pyti` that is at work.
+pub struct Running {
+    pub child: Child,
+    heard: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+    what: String,
+}
+
+impl Running {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
 /// Arguments of `pyti run --json` with this index.
 pub fn run_arguments<S: AsRef<OsStr>>(
     index: &LocalIndex,
     arguments: impl IntoIterator<Item = S>,
 ) -> Vec<OsString> {
-    let mut all: Vec<OsString> = vec!["run".into(), "--json".into(), "--index-url".into(), index.url().into()];
+    let mut all: Vec<OsString> = vec![
+        "run".into(),
+        "--json".into(),
+        "--index-url".into(),
+        index.url().into(),
+    ];
     all.extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
     all
 }
@@ -186,7 +280,13 @@ pub fn walk(folder: &Path) -> Vec<PathBuf> {
         if path.is_symlink() || !path.is_dir() {
             continue;
         }
-        found.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        found.extend(
+            std::fs::read_dir(&path)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path()),
+        );
     }
     found
 }
@@ -206,7 +306,9 @@ impl Ended {
         let status = output.status;
         Self {
             what,
-            code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            code: status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -221,13 +323,17 @@ impl Ended {
 
     /// Everything, for the message of a failure.
     pub fn story(&self) -> String {
-        format!("pyti {}\ncode {}\n--- out\n{}\n--- err\n{}", self.what, self.code, self.stdout, self.stderr)
+        format!(
+            "pyti {}\ncode {}\n--- out\n{}\n--- err\n{}",
+            self.what, self.code, self.stdout, self.stderr
+        )
     }
 
     /// The JSON objects that were printed, one a line.
     #[track_caller]
     pub fn objects(&self) -> Vec<Value> {
-        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}\n{}", self.story()));
+        let parse =
+            |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}\n{}", self.story()));
         self.stdout.lines().map(parse).collect()
     }
 
@@ -243,12 +349,16 @@ impl Ended {
 /// The words of all reasons of an object of `--json`.
 pub fn reasons(object: &Value) -> Vec<String> {
     let reasons = object["reasons"].as_array().into_iter().flatten();
-    reasons.map(|reason| reason["code"].as_str().unwrap_or_default().to_owned()).collect()
+    reasons
+        .map(|reason| reason["code"].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 /// A task of an object of `--json`, by its name or its `job/name`.
 pub fn task<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     object["tasks"].as_array()?.iter().find(|task| {
-        task["id"].as_str().is_some_and(|id| id == name || id.rsplit_once('/').is_some_and(|(_, last)| last == name))
+        task["id"]
+            .as_str()
+            .is_some_and(|id| id == name || id.rsplit_once('/').is_some_and(|(_, last)| last == name))
     })
 }

@@ -23,10 +23,16 @@ pub fn uv() -> Result<PathBuf, String> {
         pip_download(folder, &["--no-deps", &format!("uv=={UV}")])?;
         let wheel = one_in(folder, |name| name.ends_with(".whl"))?;
         let unpacked = folder.join("unpacked");
-        said(Command::new("python3").args(["-m", "zipfile", "-e"]).args([&wheel, &unpacked]))?;
+        said(
+            Command::new("python3")
+                .args(["-m", "zipfile", "-e"])
+                .args([&wheel, &unpacked]),
+        )?;
         let data = one_in(&unpacked, |name| name.ends_with(".data"))?;
-        fs::rename(data.join("scripts/uv"), folder.join("uv")).map_err(|e| format!("the wheel of uv has no uv: {e}"))?;
-        fs::set_permissions(folder.join("uv"), fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
+        fs::rename(data.join("scripts/uv"), folder.join("uv"))
+            .map_err(|e| format!("the wheel of uv has no uv: {e}"))?;
+        fs::set_permissions(folder.join("uv"), fs::Permissions::from_mode(0o755))
+            .map_err(|e| e.to_string())?;
         fs::remove_dir_all(unpacked).map_err(|e| e.to_string())
     })
     .map(|folder| folder.join("uv"))
@@ -35,7 +41,14 @@ pub fn uv() -> Result<PathBuf, String> {
 /// A folder with wheels of pytest and setuptools, and of all that these need.
 pub fn wheels() -> Result<PathBuf, String> {
     once("wheels", |folder| {
-        let projects = ["pytest", "setuptools", "wheel", "exceptiongroup", "tomli", "typing-extensions"];
+        let projects = [
+            "pytest",
+            "setuptools",
+            "wheel",
+            "exceptiongroup",
+            "tomli",
+            "typing-extensions",
+        ];
         pip_download(folder, &projects)
     })
 }
@@ -61,7 +74,16 @@ fn once(name: &str, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<Pa
 
 fn pip_download(folder: &Path, what: &[&str]) -> Result<(), String> {
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--disable-pip-version-check", "-d"]);
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--only-binary",
+        ":all:",
+        "--disable-pip-version-check",
+        "-d",
+    ]);
     said(pip.arg(folder).args(what))
 }
 
@@ -70,11 +92,18 @@ fn said(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    Err(format!(
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    ))
 }
 
 fn one_in(folder: &Path, fits: impl Fn(&str) -> bool) -> Result<PathBuf, String> {
     let entries = fs::read_dir(folder).map_err(|e| e.to_string())?.flatten();
-    let mut found = entries.filter(|entry| fits(&entry.file_name().to_string_lossy())).map(|entry| entry.path());
-    found.next().ok_or_else(|| format!("{} does not hold what it should", folder.display()))
+    let mut found = entries
+        .filter(|entry| fits(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path());
+    found
+        .next()
+        .ok_or_else(|| format!("{} does not hold what it should", folder.display()))
 }
