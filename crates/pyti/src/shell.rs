@@ -154,8 +154,8 @@ async fn open(args: &ShellArgs, look: &Look, plan: Plan, after: String, label: &
     here.restore();
     here.live.end_all();
     match ended {
-        Ok(Some(end)) => Ok(code_of(end)),
-        Ok(None) => Ok(130),
+        Ok(Some(end)) if !stop.is_stopped() => Ok(code_of(end)),
+        Ok(_) => Ok(130),
         Err(error) => {
             let why = lock(&watch.trouble).take();
             let error = anyhow::Error::from(error);
