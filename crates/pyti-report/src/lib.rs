@@ -1,0 +1,75 @@
+//! Recordings and judgements become something to read: terminal text, a page, JSON, JUnit, Markdown.
+//!
+//! Pure: what is shown depends on what is given, on nothing else. Whatever a package wrote is shown only by
+//! [`pyti_model::Foreign::visible`] and escaped again where the form needs it.
+
+mod diff;
+mod html;
+mod junit;
+mod markdown;
+mod paint;
+mod sentences;
+mod several;
+mod summary;
+mod telling;
+mod terminal;
+mod view;
+mod words;
+
+use pyti_judge::{JobRecord, Judgement};
+
+pub use diff::{diff_json, diff_terminal};
+pub use html::html;
+pub use junit::{JUnitError, junit};
+pub use markdown::markdown;
+pub use several::several;
+pub use summary::summary;
+pub use terminal::{file_line, header_line, task_line, terminal, verdict_lines};
+
+/// One target on one interpreter: the job of its wheel, of its sdist, or both.
+pub struct Run<'a> {
+    /// Name of the run: a few hexadecimal digits.
+    pub id: &'a str,
+    /// Project name, normalised.
+    pub name: &'a str,
+    /// Version, where one could be chosen.
+    pub version: Option<&'a str>,
+    /// For people: `CPython 3.13`.
+    pub interpreter: &'a str,
+    /// `3.13`.
+    pub python: &'a str,
+    /// `sandbox`.
+    pub isolation: &'a str,
+    /// The wheel's first.
+    pub jobs: Vec<Job<'a>>,
+}
+
+/// One file's job, judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// What happened.
+    pub record: &'a JobRecord,
+    /// What it came to.
+    pub judgement: &'a Judgement,
+}
+
+/// How terminal text may look.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Colour may be used.
+    pub colour: bool,
+    /// Columns.
+    pub width: usize,
+    /// Only ASCII.
+    pub ascii: bool,
+}
+
+impl Run<'_> {
+    /// `six 1.17.0`.
+    pub(crate) fn title(&self) -> String {
+        match self.version {
+            Some(version) => format!("{} {version}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+}

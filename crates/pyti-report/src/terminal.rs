@@ -1,0 +1,211 @@
+//! One run on a terminal.
+
+use pyti_judge::TaskRecord;
+use pyti_model::outcome::{Reason, Status, TaskResult};
+use pyti_model::{Distribution, FileKind};
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::paint::{Ink, glyph, status_ink};
+use crate::sentences::{self, shown_str};
+use crate::view::{self, FileView, Row};
+use crate::words::seconds;
+use crate::{Look, Run};
+
+/// Column where sentences begin.
+const INDENT: usize = 14;
+/// Columns for the time at the end of a line.
+const TIME: usize = 12;
+
+/// The whole block of a run. It ends with a line break; the last line is the next command to type.
+pub fn terminal(run: &Run<'_>, look: &Look) -> String {
+    let mut lines = vec![header_line(run, look)];
+    for file in view::files(run) {
+        lines.push(file_name_line(&file.filename, look));
+        for row in &file.rows {
+            lines.extend(row_lines(row, look));
+        }
+        if file.rows.is_empty() {
+            lines.extend(nothing_ran(&file, look));
+        }
+    }
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text.push_str(&verdict_lines(run, look));
+    text
+}
+
+/// The first line: what is tested, on what, how it is shut in. Without a line break at its end.
+pub fn header_line(run: &Run<'_>, look: &Look) -> String {
+    let what = match run.version {
+        Some(version) => format!("{} {}", shown_str(run.name), shown_str(version)),
+        None => shown_str(run.name),
+    };
+    let rest = format!(" · {} · {} · no network", shown_str(run.interpreter), shown_str(run.isolation));
+    let room = look.columns().saturating_sub(1 + what.width());
+    let what = look.plain(&look.cut(&what, look.columns().saturating_sub(1)));
+    format!(" {}{}", look.ink(Ink::Strong, &what), look.plain(&look.cut(&rest, room)))
+}
+
+/// The line of a file. Without a line break at its end.
+pub fn file_line(file: &Distribution, look: &Look) -> String {
+    file_name_line(&shown_str(&file.filename), look)
+}
+
+fn file_name_line(name: &str, look: &Look) -> String {
+    let name = look.plain(&look.cut(name, look.columns().saturating_sub(3)));
+    format!("   {}", look.ink(Ink::Quiet, &name))
+}
+
+/// One task as soon as it ended, for a live display; lines of a failure follow on lines of their own. `None` for
+/// preparation that went well: the whole block folds it. `judged`: from [`pyti_judge::judge_task`] or a judgement.
+pub fn task_line(
+    kind: FileKind,
+    task: &TaskRecord,
+    judged: (TaskResult, &[Reason]),
+    look: &Look,
+) -> Option<String> {
+    let calm = matches!(judged.0, TaskResult::Success | TaskResult::Skipped | TaskResult::Cancelled);
+    if view::is_quiet(task) && calm {
+        return None;
+    }
+    let mut row = view::row(task, judged);
+    if kind != FileKind::Wheel && row.name == "install" && row.result == TaskResult::Success && row.sentence.is_empty() {
+        row.sentence = "done".to_owned();
+    }
+    Some(row_lines(&row, look).join("\n"))
+}
+
+fn row_lines(row: &Row, look: &Look) -> Vec<String> {
+    let (sign, ink) = glyph(row.result, look);
+    let columns = look.columns();
+    let time = if matches!(row.result, TaskResult::Skipped) { String::new() } else { seconds(row.wall_s) };
+    let name = look.cut(&row.name, INDENT - 4);
+    let head = format!(" {} {name}", look.ink(ink, sign));
+    let used = 3 + name.width();
+    let sentence = look.plain(&row.sentence);
+    let room = columns.saturating_sub(INDENT + TIME);
+    let mut out = Vec::new();
+    for (i, part) in look.wrap(&sentence, room).into_iter().enumerate() {
+        if i == 0 {
+            let gap = INDENT.saturating_sub(used);
+            let end = columns.saturating_sub(INDENT + part.width() + time.width());
+            let pad = if time.is_empty() { 0 } else { end };
+            out.push(format!("{head}{}{part}{}{}", " ".repeat(gap), " ".repeat(pad), look.ink(Ink::Quiet, &time)));
+        } else {
+            out.push(format!("{}{part}", " ".repeat(INDENT)));
+        }
+    }
+    for line in &row.lines {
+        let line = look.cut(&look.plain(line), columns.saturating_sub(INDENT));
+        out.push(format!("{}{}", " ".repeat(INDENT), look.ink(ink, &line)));
+    }
+    out
+}
+
+fn nothing_ran(file: &FileView<'_>, look: &Look) -> Vec<String> {
+    let outcome = &file.job.judgement.outcome;
+    let row = Row {
+        name: outcome.status.word().to_owned(),
+        result: TaskResult::Skipped,
+        sentence: sentences::answer(outcome.status, &outcome.reasons, None),
+        lines: Vec::new(),
+        wall_s: 0.0,
+    };
+    row_lines(&row, look)
+}
+
+/// The end of the block: both answers, what else there is to say, the next command. It ends with a line break.
+pub fn verdict_lines(run: &Run<'_>, look: &Look) -> String {
+    let (status, reasons) = view::outcome(run);
+    let job = view::headline(run);
+    let columns = look.columns();
+    let word = status.word().to_uppercase();
+    let answer = sentences::answer(status, reasons, job.and_then(view::tests));
+    let mut lines = Vec::new();
+    let indent = word.len() + 3;
+    for (i, part) in look.wrap(&look.plain(&answer), columns.saturating_sub(indent)).into_iter().enumerate() {
+        let head =
+            if i == 0 { format!(" {}  ", look.ink(status_ink(status), &word)) } else { " ".repeat(indent) };
+        lines.push(format!("{head}{part}"));
+    }
+    for reason in reasons.iter().skip(1).take(3) {
+        let who = sentences::blame(reason.blame).map(|who| format!(" ({who})")).unwrap_or_default();
+        let text = format!("also: {}{who}", sentences::reason(reason));
+        lines.push(format!("{}{}", " ".repeat(indent), look.cut(&look.plain(&text), columns.saturating_sub(indent))));
+    }
+    lines.extend(others(run, look));
+    lines.extend(caveats(run, look));
+    let safe = view::verdict_words(view::verdict(run));
+    lines.push(look.cut(&look.plain(&format!(" safe?  {safe}")), columns));
+    lines.push(look.plain(&format!(" {}", next(run))));
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text
+}
+
+/// Jobs beside the headline's that came to something else.
+fn others(run: &Run<'_>, look: &Look) -> Vec<String> {
+    let (status, _) = view::outcome(run);
+    let first = view::headline(run);
+    let mut lines = Vec::new();
+    for job in &run.jobs {
+        if first.is_some_and(|first| std::ptr::eq(first.record, job.record)) {
+            continue;
+        }
+        let outcome = &job.judgement.outcome;
+        if outcome.status.is_good() && status.is_good() {
+            continue;
+        }
+        if outcome.status == status && status.is_untestable() {
+            continue;
+        }
+        let kind = view::kind_word(view::kind(*job));
+        let word = outcome.status.word().to_uppercase();
+        let text = format!("{kind}: {word}, {}", sentences::answer(outcome.status, &outcome.reasons, view::tests(*job)));
+        let text = look.cut(&look.plain(&text), look.columns().saturating_sub(1));
+        lines.push(format!(" {}", look.ink(status_ink(outcome.status), &text)));
+    }
+    lines
+}
+
+/// What makes the answer weaker than it looks.
+fn caveats(run: &Run<'_>, look: &Look) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut say = |text: &str| {
+        lines.push(look.ink(Ink::Notice, &look.cut(&look.plain(&format!(" note: {text}")), look.columns())));
+    };
+    if run.jobs.iter().any(|job| job.record.interrupted) {
+        say("it was interrupted; what ended before is kept");
+    } else if run.jobs.iter().any(|job| !job.record.complete && job.record.decided.is_none()) {
+        say("the recording breaks off; what was recorded before is kept");
+    }
+    let losses: usize = run
+        .jobs
+        .iter()
+        .map(|job| job.record.losses.len() + job.record.tasks.iter().map(|t| t.losses.len()).sum::<usize>())
+        .sum();
+    if losses > 0 {
+        say(&format!("the recording has {}", crate::words::counted(losses as u64, "loss", "losses")));
+    }
+    lines
+}
+
+/// The next command to type.
+pub(crate) fn next(run: &Run<'_>) -> String {
+    let id = shown_str(run.id);
+    for job in &run.jobs {
+        if !matches!(job.judgement.outcome.status, Status::Fail | Status::Crash | Status::Killed | Status::Broken) {
+            continue;
+        }
+        let failed = job
+            .record
+            .tasks
+            .iter()
+            .find(|task| view::judged(*job, task).0 == TaskResult::Failure && task.last_effects().next().is_some());
+        if let Some(task) = failed {
+            let kind = view::kind_word(view::kind(*job));
+            return format!("output: pyti log {id} {kind}/{}", shown_str(&task.name));
+        }
+    }
+    format!("report: pyti report {id}")
+}
