@@ -14,22 +14,77 @@ sys.path[0:1] = []
 
 MESSAGE = 8000
 OUTPUT = 4000
+# Options of well-known plugins whose value may be an existing folder or file, and stand apart.
+VALUED = ("--cov", "--cov-config", "--cov-report", "--html", "--css", "--ds", "--rootdir", "--mypy-ini-file", "--basetemp",
+          "--benchmark-storage", "--benchmark-json", "--alluredir", "--snapshot-dir", "--hypothesis-profile")
+
+
+# What xdist's workers run before their own code: they collect, so only they know what they left out, and only they
+# import the subject. It comes back with what a worker says at its end.
+WORKER = """
+class _Worker(object):
+    def __init__(self, config):
+        self.config, self.deselected = config, 0
+
+    def pytest_deselected(self, items):
+        self.deselected += len(items)
+
+    def pytest_sessionfinish(self, session):
+        import os, sys
+        files = {}
+        for name in self.config["subjects"]:
+            try:
+                module = sys.modules.get(name)
+                file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+                if file:
+                    files[name] = str(file)
+            except Exception:
+                continue
+        getattr(session.config, "workeroutput", {})["pyti"] = {"deselected": self.deselected, "files": files}
+
+"""
+PREPARE = "    config = _prepareconfig(args, None)\n"
 
 
 class Plugin(object):
     """Reports what pytest itself concludes, test by test."""
 
-    def __init__(self):
-        self.pid = os.getpid()
+    def __init__(self, config, version):
+        self.config, self.version = config, version
+        self.deselected, self.files = 0, {}
         self.open = {}
         self.doctests = set()
         self.started = False
 
+    def pytest_load_initial_conftests(self):
+        import pytest
+        # it may have been another one while minversion was looked at
+        pytest.__version__ = self.version
+
     def pytest_sessionstart(self, session):
         self.started = True
 
+    def pytest_xdist_getremotemodule(self):
+        import inspect
+        import xdist.remote
+        source = inspect.getsource(xdist.remote)
+        if source.count(PREPARE) != 1:
+            return None
+        worker = "".join("    " + line for line in WORKER.splitlines(True) if line.strip())
+        return source.replace(PREPARE, worker + PREPARE.replace("None", "[_Worker(%r)]" % (self.config,)))
+
+    def pytest_testnodedown(self, node, error):
+        said = getattr(node, "workeroutput", None) or {}
+        said = said.get("pyti") or {}
+        # every worker collects everything
+        more = said.get("deselected", 0) - self.deselected
+        if more > 0:
+            results.tell(e="deselected", n=more)
+            self.deselected += more
+        self.files.update(said.get("files", {}))
+
     def pytest_itemcollected(self, item):
-        if type(item).__name__ in ("DoctestItem", "SybilItem"):
+        if type(item).__name__ == "SybilItem":
             self.doctests.add(item.nodeid)
 
     def pytest_deselected(self, items):
@@ -42,7 +97,7 @@ class Plugin(object):
             results.tell(e="case", id=report.nodeid, outcomes=["skipped"], wall_s=0.0, message=self.reason(report))
 
     def pytest_runtest_logreport(self, report):
-        if os.getpid() != self.pid:
+        if not results.is_ours():
             return
         if type(report).__name__ in ("SubtestReport", "SubTestReport"):
             results.tell(e="subtest", failed=bool(report.failed))
@@ -50,7 +105,8 @@ class Plugin(object):
                 results.tell(e="case", id=report.nodeid + " (subtest)", outcomes=["failed"],
                              wall_s=float(report.duration or 0), message=results.cap(self.text(report), MESSAGE))
             return
-        entry = self.open.setdefault(report.nodeid, {"outcomes": [], "wall_s": 0.0, "message": "", "output": ""})
+        entry = self.open.setdefault(report.nodeid, {"outcomes": [], "wall_s": 0.0, "message": "", "output": "",
+                                                    "doctest": self.is_doctest(report)})
         entry["wall_s"] += float(getattr(report, "duration", 0) or 0)
         outcome = self.outcome(report)
         if outcome:
@@ -67,11 +123,16 @@ class Plugin(object):
     def emit(self, nodeid):
         entry = self.open.pop(nodeid, None)
         if entry is not None and entry["outcomes"]:
-            results.tell(e="case", id=nodeid, doctest=nodeid in self.doctests, **entry)
+            results.tell(e="case", id=nodeid, **entry)
 
     def rest(self):
         for nodeid in list(self.open):
             self.emit(nodeid)
+
+    def is_doctest(self, report):
+        # items are only seen where they are collected; a report tells it from xdist's workers too
+        place = getattr(report, "location", None) or ("", None, "")
+        return report.nodeid in self.doctests or str(place[2]).startswith("[doctest] ")
 
     @staticmethod
     def outcome(report):
@@ -168,35 +229,29 @@ def adjust(said, options):
             break
     while i < len(options):
         option = options[i]
-        if option == "-p" and i + 1 < len(options) and missing and options[i + 1].split(".")[0] == missing.split(".")[0]:
-            why.append("-p %s: the plugin is not there" % options[i + 1])
-            i += 2
-            continue
-        if missing and option.startswith("-p") and option[2:].split(".")[0] == missing.split(".")[0]:
-            why.append("%s: the plugin is not there" % option)
-            i += 1
-            continue
-        if option in unknown or (option.startswith("--") and option.split("=")[0] in {u.split("=")[0] for u in unknown}):
-            why.append("%s: no plugin that knows it is there" % option)
-            # an option's value may stand apart
-            if "=" not in option and i + 1 < len(options) and options[i + 1] in unknown:
-                i += 1
-            i += 1
-            continue
-        kept.append(option)
         i += 1
+        if option == "-p" and i < len(options) and is_missing(options[i], missing):
+            why.append("-p %s: the plugin is not there" % options[i])
+            i += 1
+        elif option.startswith("-p") and is_missing(option[2:], missing):
+            why.append("%s: the plugin is not there" % option)
+        elif option in unknown or (option.startswith("--") and option.split("=")[0] in {u.split("=")[0] for u in unknown}):
+            why.append("%s: no plugin that knows it is there" % option)
+            # an option's value may stand apart; pytest takes it for a place with tests
+            if "=" not in option and i < len(options) and is_value(option, options[i]):
+                i += 1
+        else:
+            kept.append(option)
     return (kept, why) if why else None
 
 
-def proofs(config):
-    for name in config["subjects"]:
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None) if module is not None else None
-        if file is None and module is not None and hasattr(module, "__path__"):
-            file = next(iter(module.__path__), None)
-        if file:
-            results.tell(e="proof", name=name, file=str(file),
-                         installed=os.path.realpath(str(file)).startswith(os.path.realpath(config["site"]) + os.sep))
+def is_missing(plugin, missing):
+    return bool(missing) and plugin.split(".")[0] == missing.split(".")[0]
+
+
+def is_value(option, word):
+    """Whether a word after an unknown option is its value, and no place."""
+    return not word.startswith("-") and (option in VALUED or not os.path.exists(word.split("::")[0]))
 
 
 def main():
@@ -206,14 +261,18 @@ def main():
     sys.argv[:] = ["pytest"] + arguments
     try:
         import pytest
+        for hook in (Plugin.pytest_xdist_getremotemodule, Plugin.pytest_testnodedown):
+            pytest.hookimpl(optionalhook=True)(hook)
+        pytest.hookimpl(tryfirst=True)(Plugin.pytest_load_initial_conftests)
     except BaseException as error:
         results.tell(e="no_runner", error=results.describe(error))
         return 1
-    results.tell(e="version", version=getattr(pytest, "__version__", None))
     base = ["-o", "cache_dir=/tmp/.pytest_cache"]
-    extra, plugin, code = [], Plugin(), 4
-    for _ in range(4):
-        plugin = Plugin()
+    version = getattr(pytest, "__version__", None)
+    results.tell(e="version", version=version)
+    extra, plugin, code = [], Plugin(config, version), 4
+    for _ in range(8):
+        plugin = Plugin(config, version)
         tee = Tee(sys.stderr)
         sys.stderr = tee
         try:
@@ -221,6 +280,7 @@ def main():
         finally:
             if sys.stderr is tee:
                 sys.stderr = tee.stream
+            pytest.__version__ = version
         if int(code) != 4 or plugin.started:
             break
         said = "".join(tee.kept)
@@ -228,8 +288,17 @@ def main():
             results.tell(e="adjust", text="required_plugins: some are not there")
             extra += ["-o", "required_plugins="]
             continue
+        if "'minversion' requires pytest-" in said:
+            wanted = said.split("'minversion' requires pytest-", 1)[1].split(",", 1)[0]
+            if "minversion=0" not in extra:
+                results.tell(e="adjust", text="minversion: pytest %s is wanted, this is %s" % (wanted[:40], version))
+                extra += ["-o", "minversion=0"]
+            else:
+                # before pytest 9 it is read from the file alone
+                pytest.__version__ = wanted
+            continue
         current = None
-        for position, part in enumerate(extra):
+        for part in extra:
             if part.startswith("addopts="):
                 current = shlex.split(part[len("addopts="):])
         options = configured_addopts() if current is None else current
@@ -243,7 +312,7 @@ def main():
                  (p == "-o" and n + 1 < len(extra) and extra[n + 1].startswith("addopts="))]
         extra += ["-o", "addopts=" + " ".join(shlex.quote(option) for option in kept)]
     plugin.rest()
-    proofs(config)
+    results.proofs(config, plugin.files)
     results.tell(e="done", exit=int(code))
     return int(code)
 

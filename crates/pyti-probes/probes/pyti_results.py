@@ -5,10 +5,12 @@ warnings filter does not reach it. A forked child that goes on by mistake is kep
 """
 import json as _json
 import os as _os
+import sys as _sys
 
 _write = _os.write
 _getpid = _os.getpid
 _dumps = _json.dumps
+_realpath = _os.path.realpath
 _fd = None
 _owner = None
 _spare = None
@@ -31,8 +33,13 @@ def spare(memory):
     _spare = memory
 
 
+def is_ours():
+    """Whether this is the process that reports, not a child that was forked."""
+    return _getpid() == _owner
+
+
 def tell(**what):
-    if _getpid() != _owner:
+    if not is_ours():
         return
     data = _dumps(what, default=repr).encode("utf-8", "backslashreplace") + b"\n"
     view = memoryview(data)
@@ -70,3 +77,20 @@ def describe(error):
     if isinstance(error, ModuleNotFoundError) and getattr(error, "name", None):
         found["module"] = str(error.name)
     return found
+
+
+def proofs(config, files=None):
+    """Tells where the subject's modules came from, now that the tests have run."""
+    if config["subjects"]:
+        tell(e="subjects", n=len(config["subjects"]))
+    site = _realpath(config["site"]) + _os.sep
+    for name in config["subjects"]:
+        try:
+            module = _sys.modules.get(name)
+            # a module may raise what it likes when it is asked
+            file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+            file = str((files or {}).get(name, file) or "")
+            if file:
+                tell(e="proof", name=name, file=file, installed=_realpath(file).startswith(site))
+        except Exception:
+            continue

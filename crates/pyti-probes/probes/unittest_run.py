@@ -7,7 +7,6 @@ import time
 sys.path[0:1] = []
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pyti_results as results
-from pytest_boot import proofs
 sys.path[0:1] = []
 import unittest
 
@@ -113,7 +112,7 @@ def main():
         results.tell(e="done", exit=1)
         return 1
     tests.run(result)
-    proofs(config)
+    results.proofs(config)
     good = result.wasSuccessful()
     code = 0 if good else 1
     if result.testsRun == 0 and good:

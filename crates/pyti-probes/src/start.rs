@@ -27,7 +27,9 @@ pub fn argv(invocation: &Invocation<'_>) -> Vec<String> {
 
 /// Reads what it said. A second start that does not end well adds nothing: the first one is what users get.
 pub fn parse(results: &[u8]) -> Result<State, ResultsError> {
-    let mut lines = results.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut lines = results
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
     let first = lines.next().ok_or(ResultsError::Nothing)?;
     let mut state: State = serde_json::from_slice(first).map_err(ResultsError::Unreadable)?;
     if let Some(heard) = lines.find_map(|line| serde_json::from_slice::<Heard>(line).ok()) {

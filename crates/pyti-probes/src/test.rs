@@ -84,6 +84,7 @@ enum Line {
         #[serde(default)]
         installed: bool,
     },
+    Subjects {},
     Adjust {
         text: String,
     },
@@ -96,6 +97,9 @@ enum Line {
 }
 
 /// Reads what the runner said. The recipe and the source are the caller's to fill in.
+///
+/// `against_installed` is false when a subject's module came from elsewhere, and when tests ran and none of the subject's
+/// modules was ever imported: with an empty `proof` that is no sign of a wrong copy, only of none.
 pub fn parse(results: &[u8]) -> (Test, Option<Loss>) {
     let (lines, loss) = lines::read::<Line>(results);
     let mut test = Test {
@@ -119,9 +123,13 @@ pub fn parse(results: &[u8]) -> (Test, Option<Loss>) {
         collection_errors: Vec::new(),
         attempts: Vec::new(),
     };
+    let mut subjects = false;
     for line in lines {
+        subjects |= matches!(line, Line::Subjects {});
         take(&mut test, line);
     }
+    // tests that never met the subject in their own process prove nothing about it
+    test.against_installed &= !(subjects && test.proof.is_empty() && test.counts.executed() > 0);
     (test, loss)
 }
 
@@ -163,6 +171,7 @@ fn take(test: &mut Test, line: Line) {
                 });
             }
         }
+        Line::Subjects {} => {}
         Line::Subtest {} => test.counts.subtests += 1,
         Line::Deselected { n } => test.counts.deselected += n,
         Line::CollectError { place, text } => {
@@ -229,6 +238,18 @@ garbage
         assert!(test.finished && test.against_installed);
         assert_eq!(test.exit, Some(1));
         assert!(loss.is_some(), "the garbage is counted");
+    }
+
+    #[test]
+    fn tests_without_any_proof_are_not_against_what_is_installed() {
+        let case = r#"{"e":"case","id":"t::a","outcomes":["passed"]}"#;
+        let subjects = r#"{"e":"subjects","n":1}"#;
+        let proof = r#"{"e":"proof","name":"x","file":"/x.py","installed":true}"#;
+        let against = |lines: &[&str]| parse(lines.join("\n").as_bytes()).0.against_installed;
+        assert!(!against(&[case, subjects]));
+        assert!(against(&[case, subjects, proof]));
+        assert!(against(&[case]), "nothing can be imported");
+        assert!(against(&[subjects]), "nothing ran");
     }
 
     #[test]

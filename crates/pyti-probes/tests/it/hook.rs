@@ -5,7 +5,7 @@ use std::path::Path;
 use pyti_probes::hook::{self, Answer, Name};
 use pyti_probes::{Invocation, ResultsError};
 
-use crate::support::{FD, Ran, on_every_version, newest, run, tree};
+use crate::support::{FD, Ran, newest, on_every_version, run, tree};
 
 const BACKEND: &str = "
 def get_requires_for_build_wheel(config=None):
@@ -53,7 +53,10 @@ fn a_backend_in_the_tree_asks_and_builds_on_every_version() {
         let (answer, ran) = call(python, source.path(), Name::BuildWheel, "own");
         let answer = answer.unwrap();
         assert_eq!(
-            answer.output.and_then(|path| path.as_str().map(str::to_owned)).as_deref(),
+            answer
+                .output
+                .and_then(|path| path.as_str().map(str::to_owned))
+                .as_deref(),
             Some("x-1-py3-none-any.whl"),
             "{version}"
         );
@@ -80,20 +83,34 @@ fn a_missing_backend_is_told_from_one_that_raises() {
         ("backend/own.py", BACKEND),
         ("backend/needy.py", "import nowhere_to_be_found\n"),
         ("backend/broken.py", "raise AttributeError('mine')\n"),
-        ("backend/raises.py", "def build_wheel(*a):\n    raise ValueError('no compiler')\n"),
-        ("backend/holder.py", "class backend:\n    @staticmethod\n    def build_wheel(*a):\n        return 'w'\n"),
+        (
+            "backend/raises.py",
+            "def build_wheel(*a):\n    raise ValueError('no compiler')\n",
+        ),
+        (
+            "backend/holder.py",
+            "class backend:\n    @staticmethod\n    def build_wheel(*a):\n        return 'w'\n",
+        ),
     ]);
     let class = |backend: &str| {
         let (answer, _) = call(&python, source.path(), Name::BuildWheel, backend);
         let answer = answer.unwrap();
-        answer.error.map(|error| (error.class.lossy().into_owned(), error.module.map(|m| m.lossy().into_owned())))
+        answer.error.map(|error| {
+            (
+                error.class.lossy().into_owned(),
+                error.module.map(|m| m.lossy().into_owned()),
+            )
+        })
     };
     let named = |class: &str, module: Option<&str>| Some((class.to_owned(), module.map(str::to_owned)));
     assert_eq!(class("absent"), named("BackendMissing", Some("absent")));
     assert_eq!(class("absent.deeper"), named("BackendMissing", Some("absent")));
     assert_eq!(class("holder:other"), named("BackendMissing", None));
     assert_eq!(class("holder:backend"), None);
-    assert_eq!(class("needy"), named("ModuleNotFoundError", Some("nowhere_to_be_found")));
+    assert_eq!(
+        class("needy"),
+        named("ModuleNotFoundError", Some("nowhere_to_be_found"))
+    );
     assert_eq!(class("broken"), named("AttributeError", None));
     assert_eq!(class("raises"), named("ValueError", None));
     assert_eq!(class("own"), None);
@@ -103,8 +120,14 @@ fn a_missing_backend_is_told_from_one_that_raises() {
 fn leaving_with_code_0_is_no_success() {
     let Some(python) = newest() else { return };
     let source = tree(&[
-        ("backend/leaves.py", "import sys\ndef build_wheel(*a):\n    sys.exit(0)\n"),
-        ("backend/vanishes.py", "import os\ndef build_wheel(*a):\n    os._exit(0)\n"),
+        (
+            "backend/leaves.py",
+            "import sys\ndef build_wheel(*a):\n    sys.exit(0)\n",
+        ),
+        (
+            "backend/vanishes.py",
+            "import os\ndef build_wheel(*a):\n    os._exit(0)\n",
+        ),
         ("backend/own.py", BACKEND),
     ]);
     let (answer, ran) = call(&python, source.path(), Name::BuildWheel, "leaves");

@@ -47,7 +47,10 @@ fn words(list: &[pyti_model::Foreign]) -> Vec<String> {
 
 #[test]
 fn a_pth_file_that_imports_is_seen_and_one_without_is_unchanged() {
-    let Some(changed) = change(&[("spy.pth", "import spy_at_start\n"), ("spy_at_start.py", "X = 1\n")]) else {
+    let Some(changed) = change(&[
+        ("spy.pth", "import spy_at_start\n"),
+        ("spy_at_start.py", "X = 1\n"),
+    ]) else {
         return;
     };
     assert_eq!(words(&changed.new_modules), ["spy_at_start"]);
@@ -68,16 +71,24 @@ fn what_leaves_nothing_behind_is_heard_by_the_audit_hook() {
     let events = words(&changed.new_events).join("\n");
     assert!(!words(&changed.new_modules).contains(&"spy_covering".to_owned()));
     assert!(events.contains("import: spy_covering"), "{events}");
-    assert!(events.contains("open for writing: ") && events.contains("os.remove: "), "{events}");
+    assert!(
+        events.contains("open for writing: ") && events.contains("os.remove: "),
+        "{events}"
+    );
     let same = change(&[("spy_covering.py", spy)]).unwrap();
     assert!(same.is_unchanged(), "{same:?}");
 }
 
 #[test]
 fn a_path_that_is_added_is_seen() {
-    let Some(changed) = change(&[("more.pth", "/usr\n")]) else { return };
+    let Some(changed) = change(&[("more.pth", "/usr\n")]) else {
+        return;
+    };
     assert_eq!(words(&changed.new_paths), ["/usr"]);
-    assert!(changed.new_modules.is_empty() && changed.new_events.is_empty(), "{changed:?}");
+    assert!(
+        changed.new_modules.is_empty() && changed.new_events.is_empty(),
+        "{changed:?}"
+    );
     // what does not exist is not added by site
     let same = change(&[("more.pth", "/nowhere-to-be-found\n")]).unwrap();
     assert!(same.is_unchanged(), "{same:?}");

@@ -81,6 +81,16 @@ pub(crate) struct Env {
     pub(crate) site: PathBuf,
 }
 
+impl Env {
+    /// An interpreter alone, with a folder that stands for where distributions are installed.
+    pub(crate) fn bare(python: &Path, site: &Path) -> Self {
+        Self {
+            python: python.to_owned(),
+            site: site.to_owned(),
+        }
+    }
+}
+
 /// The environment `name` for a minor version, made by the first test that wants it; nothing when pip cannot fetch.
 pub(crate) fn env(version: &str, name: &str, distributions: &[&str]) -> Option<Env> {
     let Some(base) = interpreter(version) else {
@@ -116,7 +126,9 @@ pub(crate) fn env(version: &str, name: &str, distributions: &[&str]) -> Option<E
                     |error| error.to_string(),
                     |output| String::from_utf8_lossy(&output.stderr).into_owned(),
                 );
-                skipped(&format!("pip cannot fetch {distributions:?} for {version}: {why}"));
+                skipped(&format!(
+                    "pip cannot fetch {distributions:?} for {version}: {why}"
+                ));
                 return None;
             }
         }
@@ -216,6 +228,8 @@ pub(crate) fn run_tests(
         why: Vec::new(),
     };
     let subjects = own(subjects);
+    let bare = !env.site.ends_with("site-packages");
+    let set = [("PYTHONPATH", env.site.to_str().unwrap())];
     let ran = run(
         cwd,
         |probes| {
@@ -233,7 +247,7 @@ pub(crate) fn run_tests(
             };
             test::argv(&invocation, &request)
         },
-        &[],
+        if bare { &set } else { &[] },
     );
     let (test, loss) = test::parse(&ran.results);
     (test, loss, ran)
