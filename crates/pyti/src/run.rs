@@ -425,7 +425,7 @@ impl Session<'_> {
         let recorder = Recorder::create(&run.recording("file.jsonl.zst"), Arc::new(()))?;
         recorder.record(Event::Decided {
             file: None,
-            outcome: Outcome::because(status, Reason::new(code, error.to_string())),
+            outcome: Outcome::because(status, Reason::new(code, with_causes(&error))),
         });
         recorder.record(Event::Finished { interrupted: false });
         recorder.finish()?;
@@ -437,6 +437,18 @@ impl Session<'_> {
         }
         Ok(finished)
     }
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn from_plan(plan: Plan) -> Prepared {

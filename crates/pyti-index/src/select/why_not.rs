@@ -58,7 +58,6 @@ pub(super) fn explain(
         );
     }
     if of_kind.iter().all(|file| file.yanked.is_some())
-        && kind.is_none()
         && wanted.specifiers.is_none_or(|text| !text.contains("=="))
     {
         return refuse(

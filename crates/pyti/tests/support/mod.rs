@@ -48,6 +48,7 @@ pub struct Place {
     folder: TempDir,
     uv: Option<PathBuf>,
     user: Option<u32>,
+    variables: Vec<(String, String)>,
 }
 
 impl Place {
@@ -62,6 +63,7 @@ impl Place {
             folder,
             uv: None,
             user: None,
+            variables: Vec::new(),
         }
     }
 
@@ -164,7 +166,13 @@ impl Place {
                 .env("PATH", "/usr/local/bin:/usr/bin:/bin")
                 .env_remove("PYENV_ROOT");
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Sets a variable for what is run from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// The program where every user may read it: the folder of builds often lies in a home.
