@@ -16,7 +16,11 @@ pub fn diff_json(comparison: &Comparison) -> Result<String, serde_json::Error> {
 pub fn diff_terminal(comparison: &Comparison, look: &Look) -> String {
     let mut out = String::new();
     for file in &comparison.files {
-        let name = file.after.as_ref().or(file.before.as_ref()).map_or("file", String::as_str);
+        let name = file
+            .after
+            .as_ref()
+            .or(file.before.as_ref())
+            .map_or("file", String::as_str);
         let word = match file.class {
             Class::Regressed => "regressed",
             Class::Fixed => "fixed",
@@ -26,16 +30,29 @@ pub fn diff_terminal(comparison: &Comparison, look: &Look) -> String {
             Class::Gone => "gone",
             Class::Unknown => "unknown",
         };
-        let status = |status: Option<pyti_model::outcome::Status>| status.map_or("-", pyti_model::outcome::Status::word);
-        out.push_str(&format!(" {name}: {word} ({} to {})\n", status(file.status.0), status(file.status.1)));
+        let status = |status: Option<pyti_model::outcome::Status>| {
+            status.map_or("-", pyti_model::outcome::Status::word)
+        };
+        out.push_str(&format!(
+            " {name}: {word} ({} to {})\n",
+            status(file.status.0),
+            status(file.status.1)
+        ));
         for (sign, reasons) in [("-", &file.reasons_gone), ("+", &file.reasons_new)] {
             for r in reasons {
-                out.push_str(&format!("   {sign} {}\n", look.cut(&reason(r), look.width.saturating_sub(6))));
+                out.push_str(&format!(
+                    "   {sign} {}\n",
+                    look.cut(&reason(r), look.width.saturating_sub(6))
+                ));
             }
         }
         let tests = &file.tests;
         if tests.before != tests.after {
-            out.push_str(&format!("   tests: {} to {}\n", counts(&tests.before), counts(&tests.after)));
+            out.push_str(&format!(
+                "   tests: {} to {}\n",
+                counts(&tests.before),
+                counts(&tests.after)
+            ));
         }
         for (title, list) in [
             ("newly failing", &tests.newly_failing),
@@ -51,7 +68,11 @@ pub fn diff_terminal(comparison: &Comparison, look: &Look) -> String {
             }
         }
     }
-    if out.is_empty() { " nothing to compare\n".to_owned() } else { out }
+    if out.is_empty() {
+        " nothing to compare\n".to_owned()
+    } else {
+        out
+    }
 }
 
 fn list_of(out: &mut String, title: &str, list: &[Foreign], look: &Look) {
@@ -60,7 +81,10 @@ fn list_of(out: &mut String, title: &str, list: &[Foreign], look: &Look) {
     }
     out.push_str(&format!("   {title}: {}\n", count(list.len() as u64, "test")));
     for id in list.iter().take(10) {
-        out.push_str(&format!("     {}\n", look.cut(&id.visible(), look.width.saturating_sub(6))));
+        out.push_str(&format!(
+            "     {}\n",
+            look.cut(&id.visible(), look.width.saturating_sub(6))
+        ));
     }
     if list.len() > 10 {
         out.push_str("     …\n");

@@ -50,21 +50,38 @@ pub fn html(run: &Run<'_>) -> String {
         id: run.id,
         interpreter: run.interpreter,
         isolation: run.isolation,
-        when: run.jobs.first().map(|job| job.record.when.clone()).unwrap_or_default(),
+        when: run
+            .jobs
+            .first()
+            .map(|job| job.record.when.clone())
+            .unwrap_or_default(),
         status: status.word(),
         status_class: class_of_status(status),
         answer: sentences::answer(status, reasons, tests),
-        verdict: if verdict == pyti_model::outcome::Verdict::NotJudged { "not judged" } else { verdict.word() },
+        verdict: if verdict == pyti_model::outcome::Verdict::NotJudged {
+            "not judged"
+        } else {
+            verdict.word()
+        },
         verdict_words: view::verdict_words(verdict),
-        reasons: reasons.iter().map(|reason| (reason.code.word(), sentences::reason(reason))).collect(),
-        jobs: run.jobs.iter().enumerate().map(|(number, job)| job::page(*job, number)).collect(),
+        reasons: reasons
+            .iter()
+            .map(|reason| (reason.code.word(), sentences::reason(reason)))
+            .collect(),
+        jobs: run
+            .jobs
+            .iter()
+            .enumerate()
+            .map(|(number, job)| job::page(*job, number))
+            .collect(),
         style: STYLE,
         script: SCRIPT,
         style_hash: hash(STYLE),
         script_hash: hash(SCRIPT),
     };
     // the template holds no expression that can fail
-    page.render().unwrap_or_else(|error| format!("<!DOCTYPE html><title>pyti</title><p>{error}"))
+    page.render()
+        .unwrap_or_else(|error| format!("<!DOCTYPE html><title>pyti</title><p>{error}"))
 }
 
 /// A hash as a content security policy names it.

@@ -18,7 +18,11 @@ pub struct JUnitError(#[source] quick_junit::SerializeError);
 pub fn junit(run: &Run<'_>) -> Result<String, JUnitError> {
     let mut report = Report::new(format!("{} on {}", run.title(), run.interpreter));
     for job in &run.jobs {
-        let file = job.record.file.as_ref().map_or("file", |file| file.filename.as_str());
+        let file = job
+            .record
+            .file
+            .as_ref()
+            .map_or("file", |file| file.filename.as_str());
         let mut tasks = TestSuite::new(format!("{file}: tasks"));
         for (name, result, reasons) in &job.judgement.tasks {
             let said: Vec<String> = reasons.iter().map(reason).collect();
@@ -64,7 +68,11 @@ pub fn junit(run: &Run<'_>) -> Result<String, JUnitError> {
         for (place, text) in &test.collection_errors {
             let case = TestCase::new(
                 format!("collecting {}", place.visible()),
-                bad(NonSuccessKind::Error, "cannot be collected", &text.visible_lines()),
+                bad(
+                    NonSuccessKind::Error,
+                    "cannot be collected",
+                    &text.visible_lines(),
+                ),
             );
             suite.add_test_case(case);
         }

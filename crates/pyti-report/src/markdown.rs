@@ -10,9 +10,16 @@ pub fn markdown(run: &Run<'_>) -> String {
     let mut out = format!("## {} on {}\n\n", escape(&run.title()), escape(run.interpreter));
     if let Some(job) = headline(run) {
         let outcome = &job.judgement.outcome;
-        let reasons: Vec<String> =
-            outcome.reasons.iter().map(|r| format!("{} (`{}`)", escape(&reason(r)), r.code)).collect();
-        let said = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
+        let reasons: Vec<String> = outcome
+            .reasons
+            .iter()
+            .map(|r| format!("{} (`{}`)", escape(&reason(r)), r.code))
+            .collect();
+        let said = if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", reasons.join("; "))
+        };
         out.push_str(&format!("**{}**{said}\n\n", outcome.status.word()));
     }
     for job in &run.jobs {
@@ -25,7 +32,13 @@ pub fn markdown(run: &Run<'_>) -> String {
         }
         out.push_str("| task | result | what | time |\n|---|---|---|---:|\n");
         for row in rows {
-            out.push_str(&format!("| {} | {} | {} | {} |\n", row.name, row.result, escape(&row.sentence), seconds(row.wall_s)));
+            out.push_str(&format!(
+                "| {} | {} | {} | {} |\n",
+                row.name,
+                row.result,
+                escape(&row.sentence),
+                seconds(row.wall_s)
+            ));
             for detail in row.lines {
                 out.push_str(&format!("| | | {} | |\n", escape(&detail)));
             }

@@ -31,11 +31,6 @@ impl Look {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 
-    /// What separates parts of a sentence.
-    pub(crate) fn dot(&self) -> &'static str {
-        if self.ascii { "-" } else { "·" }
-    }
-
     /// Text for this terminal: with `--ascii` what is no ASCII becomes an escape (our own signs a like letter).
     pub(crate) fn plain(&self, text: &str) -> String {
         if !self.ascii || text.is_ascii() {
@@ -130,7 +125,11 @@ pub(crate) fn status_ink(status: Status) -> Ink {
 mod tests {
     use super::*;
 
-    const PLAIN: Look = Look { colour: false, width: 80, ascii: false };
+    const PLAIN: Look = Look {
+        colour: false,
+        width: 80,
+        ascii: false,
+    };
 
     #[test]
     fn long_lines_are_cut_by_columns() {
@@ -142,7 +141,10 @@ mod tests {
 
     #[test]
     fn wrapping_keeps_words() {
-        assert_eq!(PLAIN.wrap("the quick brown fox jumps", 16), ["the quick brown", "fox jumps"]);
+        assert_eq!(
+            PLAIN.wrap("the quick brown fox jumps", 16),
+            ["the quick brown", "fox jumps"]
+        );
         assert_eq!(PLAIN.wrap("", 16), [""]);
     }
 

@@ -4,8 +4,8 @@ use pyti_judge::TaskRecord;
 use pyti_model::Foreign;
 use pyti_model::outcome::{Blame, Reason, ReasonCode, Status, TaskResult};
 use pyti_model::raw::{
-    Build, Hook, Import, ImportOutcome, Inspection, Install, Metadata, ModuleImport, Provide, PythonError, RawData,
-    Resolve, Start, Test, TestCounts, Unpack, WheelComparison,
+    Build, Hook, Import, ImportOutcome, Inspection, Install, Metadata, ModuleImport, Provide, PythonError,
+    RawData, Resolve, Start, Test, TestCounts, Unpack, WheelComparison,
 };
 
 use crate::words::{bytes, count, counted, len, number, seconds, some};
@@ -43,7 +43,11 @@ pub(crate) fn task(task: &TaskRecord, result: TaskResult, reasons: &[Reason]) ->
         TaskResult::Skipped => return skipped(task, reasons),
         TaskResult::Cancelled => return "stopped before it ended".to_owned(),
         TaskResult::Exception | TaskResult::Retry if task.raw.is_none() => {
-            return if reasons.is_empty() { "it did not end; nothing is known of it".to_owned() } else { because(reasons) };
+            return if reasons.is_empty() {
+                "it did not end; nothing is known of it".to_owned()
+            } else {
+                because(reasons)
+            };
         }
         _ => {}
     }
@@ -67,7 +71,11 @@ pub(crate) fn task(task: &TaskRecord, result: TaskResult, reasons: &[Reason]) ->
         RawData::Import(x) => import(x),
         RawData::Test(x) => test(x),
     };
-    let more = reasons.iter().filter(|r| !says(raw, r.code)).map(reason).collect::<Vec<_>>();
+    let more = reasons
+        .iter()
+        .filter(|r| !says(raw, r.code))
+        .map(reason)
+        .collect::<Vec<_>>();
     match (result, more.is_empty()) {
         (_, true) | (TaskResult::Success, _) => said,
         (TaskResult::Warnings, false) => format!("{said} · {}", some_parts(&more)),
@@ -91,7 +99,10 @@ fn says(raw: &RawData, code: ReasonCode) -> bool {
         RawData::Build(_) => matches!(code, C::WheelDiffers | C::Build),
         RawData::Start(_) => code == C::StartChanged,
         RawData::Import(_) => code == C::ImportError,
-        RawData::Test(_) => matches!(code, C::TestFailures | C::TestErrors | C::CollectionError | C::NoTests),
+        RawData::Test(_) => matches!(
+            code,
+            C::TestFailures | C::TestErrors | C::CollectionError | C::NoTests
+        ),
         RawData::Resolve(_) => code == C::Unresolvable,
         RawData::Install(_) => code == C::Install,
         _ => false,
@@ -100,9 +111,20 @@ fn says(raw: &RawData, code: ReasonCode) -> bool {
 
 fn skipped(task: &TaskRecord, reasons: &[Reason]) -> String {
     if !task.chain.is_empty() {
-        return format!("not run: {}", task.chain.iter().map(|c| shown_str(c)).collect::<Vec<_>>().join(" ← "));
+        // the first cause says it; what lies between was only skipped too
+        return format!(
+            "not run: {}",
+            task.chain
+                .last()
+                .map(|cause| shown_str(cause))
+                .unwrap_or_default()
+        );
     }
-    if reasons.is_empty() { "not run".to_owned() } else { format!("not run: {}", because(reasons)) }
+    if reasons.is_empty() {
+        "not run".to_owned()
+    } else {
+        format!("not run: {}", because(reasons))
+    }
 }
 
 /// The first reason, and how many follow.
@@ -117,7 +139,11 @@ pub(crate) fn because(reasons: &[Reason]) -> String {
 /// One reason: what it means, and about what.
 pub(crate) fn reason(reason: &Reason) -> String {
     let meaning = reason.code.meaning();
-    if reason.detail.is_empty() { meaning.to_owned() } else { format!("{meaning}: {}", shown(&reason.detail)) }
+    if reason.detail.is_empty() {
+        meaning.to_owned()
+    } else {
+        format!("{meaning}: {}", shown(&reason.detail))
+    }
 }
 
 /// Who is to blame, when it is not the package itself.
@@ -139,7 +165,10 @@ pub(crate) fn unpack(x: &Unpack) -> String {
     if x.refused_total == 0 {
         files
     } else {
-        format!("{files} · {} refused", counted(x.refused_total, "entry", "entries"))
+        format!(
+            "{files} · {} refused",
+            counted(x.refused_total, "entry", "entries")
+        )
     }
 }
 
@@ -174,7 +203,10 @@ pub(crate) fn resolve(x: &Resolve) -> String {
         parts.push(format!("{} built from source", number(x.built.into())));
     }
     if !x.refused.is_empty() {
-        parts.push(format!("{} refused or rewritten", count(len(&x.refused), "requirement line")));
+        parts.push(format!(
+            "{} refused or rewritten",
+            count(len(&x.refused), "requirement line")
+        ));
     }
     parts.join(" · ")
 }
@@ -182,7 +214,11 @@ pub(crate) fn resolve(x: &Resolve) -> String {
 /// An environment was made.
 pub(crate) fn provide(x: &Provide) -> String {
     let how = if x.cached { "from the cache" } else { "made now" };
-    format!("{} environment, {}, {how}", x.purpose.word(), count(x.packages.into(), "package"))
+    format!(
+        "{} environment, {}, {how}",
+        x.purpose.word(),
+        count(x.packages.into(), "package")
+    )
 }
 
 /// A hook was called.
@@ -202,8 +238,16 @@ pub(crate) fn hook(x: &Hook) -> String {
 pub(crate) fn error(e: &PythonError) -> String {
     let class = shown(&e.class);
     let text = e.message.visible_lines();
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
-    if first.is_empty() { class } else { format!("{class}: {}", fold(first)) }
+    let first = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("");
+    if first.is_empty() {
+        class
+    } else {
+        format!("{class}: {}", fold(first))
+    }
 }
 
 /// A wheel was built.
@@ -221,7 +265,10 @@ pub(crate) fn build(x: &Build) -> String {
     if x.compiler_calls.is_empty() {
         match &x.wheel {
             Some(wheel) if !wheel.extensions.is_empty() => {
-                parts.push(format!("{} ready-made", count(len(&wheel.extensions), "extension module")));
+                parts.push(format!(
+                    "{} ready-made",
+                    count(len(&wheel.extensions), "extension module")
+                ));
             }
             Some(_) => parts.push("no native code".to_owned()),
             None => {}
@@ -266,7 +313,11 @@ pub(crate) fn published_wheel(x: &WheelComparison) -> String {
         return "same files as the wheel".to_owned();
     }
     let mut parts = Vec::new();
-    for (list, what) in [(&x.different, "differ"), (&x.only_built, "only here"), (&x.only_published, "only published")] {
+    for (list, what) in [
+        (&x.different, "differ"),
+        (&x.only_built, "only here"),
+        (&x.only_published, "only published"),
+    ] {
         if !list.is_empty() {
             parts.push(format!("{} {what}", number(len(list))));
         }
@@ -294,7 +345,10 @@ pub(crate) fn install(x: &Install) -> String {
         parts.push(count(len(&x.extensions), "extension module"));
     }
     if !x.executable_pth.is_empty() {
-        parts.push(format!("{} runs code at every start", some(&words(&x.executable_pth), 2)));
+        parts.push(format!(
+            "{} runs code at every start",
+            some(&words(&x.executable_pth), 2)
+        ));
     }
     if x.modules.is_empty() {
         parts.push("nothing to import".to_owned());
@@ -302,7 +356,11 @@ pub(crate) fn install(x: &Install) -> String {
     parts.push(if x.outside.is_empty() {
         "nothing outside site-packages".to_owned()
     } else {
-        format!("{} outside site-packages: {}", count(len(&x.outside), "path"), some(&words(&x.outside), 2))
+        format!(
+            "{} outside site-packages: {}",
+            count(len(&x.outside), "path"),
+            some(&words(&x.outside), 2)
+        )
     });
     parts.join(" · ")
 }
@@ -317,10 +375,17 @@ pub(crate) fn start(x: &Start) -> String {
         parts.push(format!("loads {}", some(&words(&x.new_modules), 3)));
     }
     if !x.new_paths.is_empty() {
-        parts.push(format!("adds {} to sys.path", counted(len(&x.new_paths), "entry", "entries")));
+        parts.push(format!(
+            "adds {} to sys.path",
+            counted(len(&x.new_paths), "entry", "entries")
+        ));
     }
     if !x.new_events.is_empty() {
-        parts.push(format!("{}: {}", count(len(&x.new_events), "new audit event"), some(&words(&x.new_events), 3)));
+        parts.push(format!(
+            "{}: {}",
+            count(len(&x.new_events), "new audit event"),
+            some(&words(&x.new_events), 3)
+        ));
     }
     if x.spoke {
         parts.push("prints something".to_owned());
@@ -337,15 +402,27 @@ pub(crate) fn import(x: &Import) -> String {
     if total == 0 {
         return "nothing to import".to_owned();
     }
-    let bad: Vec<&ModuleImport> = x.modules.iter().filter(|m| m.outcome != ImportOutcome::Imported).collect();
+    let bad: Vec<&ModuleImport> = x
+        .modules
+        .iter()
+        .filter(|m| m.outcome != ImportOutcome::Imported)
+        .collect();
     let Some(first) = bad.first() else {
-        return format!("{} in {}", count(total, "module"), seconds(x.modules.iter().map(|m| m.wall_s).sum()));
+        return format!(
+            "{} in {}",
+            count(total, "module"),
+            seconds(x.modules.iter().map(|m| m.wall_s).sum())
+        );
     };
     let what = format!("{} {}", shown(&first.module), not_imported(&first.outcome));
     if total == 1 {
         return what;
     }
-    format!("{} of {} not imported: {what}", number(bad.len() as u64), count(total, "module"))
+    format!(
+        "{} of {} not imported: {what}",
+        number(bad.len() as u64),
+        count(total, "module")
+    )
 }
 
 /// What came of an import that is no success.
@@ -369,7 +446,11 @@ pub(crate) fn test(x: &Test) -> String {
         parts.push("the runner did not finish".to_owned());
     }
     parts.push(x.recipe.runner.word().to_owned());
-    let kind = if x.source.to_ascii_lowercase().ends_with(".whl") { "wheel" } else { "sdist" };
+    let kind = if x.source.to_ascii_lowercase().ends_with(".whl") {
+        "wheel"
+    } else {
+        "sdist"
+    };
     parts.push(format!("from the {kind}"));
     if !x.against_installed && x.counts.executed() > 0 {
         parts.push("not proved to run against the installed package".to_owned());
@@ -389,9 +470,16 @@ pub(crate) fn counts(c: &TestCounts) -> String {
         (c.deselected, "deselected"),
         (c.subtests, if c.subtests == 1 { "subtest" } else { "subtests" }),
     ];
-    let parts: Vec<String> =
-        all.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", number(*n))).collect();
-    if parts.is_empty() { "no tests ran".to_owned() } else { parts.join(", ") }
+    let parts: Vec<String> = all
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{} {word}", number(*n)))
+        .collect();
+    if parts.is_empty() {
+        "no tests ran".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 /// What a status says, in words.
@@ -415,18 +503,32 @@ pub(crate) fn answer(s: Status, reasons: &[Reason], tests: Option<&TestCounts>) 
     let first = reasons.first();
     let mut text = match (s, first, tests) {
         (Status::Pass, _, Some(c)) => format!("tests pass: {}", counts(c)),
-        (Status::Fail, Some(r), Some(c)) if r.code == ReasonCode::TestFailures || r.code == ReasonCode::TestErrors => {
-            format!("{} of {} failed", number(c.failed + c.errors), count(c.executed(), "test"))
+        (Status::Fail, Some(r), Some(c))
+            if r.code == ReasonCode::TestFailures || r.code == ReasonCode::TestErrors =>
+        {
+            format!(
+                "{} of {} failed",
+                number(c.failed + c.errors),
+                count(c.executed(), "test")
+            )
         }
-        (Status::Load | Status::Install, Some(r), _) if matches!(r.code, ReasonCode::NoTests | ReasonCode::NoSdist) => {
-            let what = if s == Status::Load { "it imports" } else { "it installs, nothing to import" };
+        (Status::Load | Status::Install, Some(r), _)
+            if matches!(r.code, ReasonCode::NoTests | ReasonCode::NoSdist) =>
+        {
+            let what = if s == Status::Load {
+                "it imports"
+            } else {
+                "it installs, nothing to import"
+            };
             format!("{what}; {}", reason(r))
         }
         (s, _, _) if s.is_good() => status(s).to_owned(),
         (_, Some(r), _) => reason(r),
         (_, None, _) => status(s).to_owned(),
     };
-    if !s.is_good() && let Some(who) = first.and_then(|r| blame(r.blame)) {
+    if !s.is_good()
+        && let Some(who) = first.and_then(|r| blame(r.blame))
+    {
         text.push_str(&format!(" ({who})"));
     }
     text

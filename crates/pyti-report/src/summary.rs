@@ -2,8 +2,8 @@
 
 use pyti_model::summary::{FileSummary, SUMMARY_SCHEMA, Summary, TaskSummary};
 
-use crate::view::{self, filename, judged, kind, kind_word};
 use crate::Run;
+use crate::view::{self, filename, judged, kind, kind_word};
 
 /// One target on one interpreter, for other programs. `recording`: where the recording is.
 pub fn summary(run: &Run<'_>, recording: Option<&str>) -> Summary {
@@ -43,7 +43,10 @@ pub fn summary(run: &Run<'_>, recording: Option<&str>) -> Summary {
         status,
         reasons: reasons.to_vec(),
         verdict: view::verdict(run),
-        tests: view::headline(run).and_then(view::tests).copied().unwrap_or_default(),
+        tests: view::headline(run)
+            .and_then(view::tests)
+            .copied()
+            .unwrap_or_default(),
         tasks,
         files,
         recording: recording.map(str::to_owned),

@@ -40,10 +40,18 @@ pub fn header_line(run: &Run<'_>, look: &Look) -> String {
         Some(version) => format!("{} {}", shown_str(run.name), shown_str(version)),
         None => shown_str(run.name),
     };
-    let rest = format!(" · {} · {} · no network", shown_str(run.interpreter), shown_str(run.isolation));
+    let rest = format!(
+        " · {} · {} · no network",
+        shown_str(run.interpreter),
+        shown_str(run.isolation)
+    );
     let room = look.columns().saturating_sub(1 + what.width());
     let what = look.plain(&look.cut(&what, look.columns().saturating_sub(1)));
-    format!(" {}{}", look.ink(Ink::Strong, &what), look.plain(&look.cut(&rest, room)))
+    format!(
+        " {}{}",
+        look.ink(Ink::Strong, &what),
+        look.plain(&look.cut(&rest, room))
+    )
 }
 
 /// The line of a file. Without a line break at its end.
@@ -64,12 +72,19 @@ pub fn task_line(
     judged: (TaskResult, &[Reason]),
     look: &Look,
 ) -> Option<String> {
-    let calm = matches!(judged.0, TaskResult::Success | TaskResult::Skipped | TaskResult::Cancelled);
+    let calm = matches!(
+        judged.0,
+        TaskResult::Success | TaskResult::Skipped | TaskResult::Cancelled
+    );
     if view::is_quiet(task) && calm {
         return None;
     }
     let mut row = view::row(task, judged);
-    if kind != FileKind::Wheel && row.name == "install" && row.result == TaskResult::Success && row.sentence.is_empty() {
+    if kind != FileKind::Wheel
+        && row.name == "install"
+        && row.result == TaskResult::Success
+        && row.sentence.is_empty()
+    {
         row.sentence = "done".to_owned();
     }
     Some(row_lines(&row, look).join("\n"))
@@ -78,7 +93,11 @@ pub fn task_line(
 fn row_lines(row: &Row, look: &Look) -> Vec<String> {
     let (sign, ink) = glyph(row.result, look);
     let columns = look.columns();
-    let time = if matches!(row.result, TaskResult::Skipped) { String::new() } else { seconds(row.wall_s) };
+    let time = if matches!(row.result, TaskResult::Skipped) {
+        String::new()
+    } else {
+        seconds(row.wall_s)
+    };
     let name = look.cut(&row.name, INDENT - 4);
     let head = format!(" {} {name}", look.ink(ink, sign));
     let used = 3 + name.width();
@@ -90,7 +109,12 @@ fn row_lines(row: &Row, look: &Look) -> Vec<String> {
             let gap = INDENT.saturating_sub(used);
             let end = columns.saturating_sub(INDENT + part.width() + time.width());
             let pad = if time.is_empty() { 0 } else { end };
-            out.push(format!("{head}{}{part}{}{}", " ".repeat(gap), " ".repeat(pad), look.ink(Ink::Quiet, &time)));
+            out.push(format!(
+                "{head}{}{part}{}{}",
+                " ".repeat(gap),
+                " ".repeat(pad),
+                look.ink(Ink::Quiet, &time)
+            ));
         } else {
             out.push(format!("{}{part}", " ".repeat(INDENT)));
         }
@@ -123,15 +147,28 @@ pub fn verdict_lines(run: &Run<'_>, look: &Look) -> String {
     let answer = sentences::answer(status, reasons, job.and_then(view::tests));
     let mut lines = Vec::new();
     let indent = word.len() + 3;
-    for (i, part) in look.wrap(&look.plain(&answer), columns.saturating_sub(indent)).into_iter().enumerate() {
-        let head =
-            if i == 0 { format!(" {}  ", look.ink(status_ink(status), &word)) } else { " ".repeat(indent) };
+    for (i, part) in look
+        .wrap(&look.plain(&answer), columns.saturating_sub(indent))
+        .into_iter()
+        .enumerate()
+    {
+        let head = if i == 0 {
+            format!(" {}  ", look.ink(status_ink(status), &word))
+        } else {
+            " ".repeat(indent)
+        };
         lines.push(format!("{head}{part}"));
     }
     for reason in reasons.iter().skip(1).take(3) {
-        let who = sentences::blame(reason.blame).map(|who| format!(" ({who})")).unwrap_or_default();
+        let who = sentences::blame(reason.blame)
+            .map(|who| format!(" ({who})"))
+            .unwrap_or_default();
         let text = format!("also: {}{who}", sentences::reason(reason));
-        lines.push(format!("{}{}", " ".repeat(indent), look.cut(&look.plain(&text), columns.saturating_sub(indent))));
+        lines.push(format!(
+            "{}{}",
+            " ".repeat(indent),
+            look.cut(&look.plain(&text), columns.saturating_sub(indent))
+        ));
     }
     lines.extend(others(run, look));
     lines.extend(caveats(run, look));
@@ -161,7 +198,10 @@ fn others(run: &Run<'_>, look: &Look) -> Vec<String> {
         }
         let kind = view::kind_word(view::kind(*job));
         let word = outcome.status.word().to_uppercase();
-        let text = format!("{kind}: {word}, {}", sentences::answer(outcome.status, &outcome.reasons, view::tests(*job)));
+        let text = format!(
+            "{kind}: {word}, {}",
+            sentences::answer(outcome.status, &outcome.reasons, view::tests(*job))
+        );
         let text = look.cut(&look.plain(&text), look.columns().saturating_sub(1));
         lines.push(format!(" {}", look.ink(status_ink(outcome.status), &text)));
     }
@@ -172,11 +212,18 @@ fn others(run: &Run<'_>, look: &Look) -> Vec<String> {
 fn caveats(run: &Run<'_>, look: &Look) -> Vec<String> {
     let mut lines = Vec::new();
     let mut say = |text: &str| {
-        lines.push(look.ink(Ink::Notice, &look.cut(&look.plain(&format!(" note: {text}")), look.columns())));
+        lines.push(look.ink(
+            Ink::Notice,
+            &look.cut(&look.plain(&format!(" note: {text}")), look.columns()),
+        ));
     };
     if run.jobs.iter().any(|job| job.record.interrupted) {
         say("it was interrupted; what ended before is kept");
-    } else if run.jobs.iter().any(|job| !job.record.complete && job.record.decided.is_none()) {
+    } else if run
+        .jobs
+        .iter()
+        .any(|job| !job.record.complete && job.record.decided.is_none())
+    {
         say("the recording breaks off; what was recorded before is kept");
     }
     let losses: usize = run
@@ -185,7 +232,10 @@ fn caveats(run: &Run<'_>, look: &Look) -> Vec<String> {
         .map(|job| job.record.losses.len() + job.record.tasks.iter().map(|t| t.losses.len()).sum::<usize>())
         .sum();
     if losses > 0 {
-        say(&format!("the recording has {}", crate::words::counted(losses as u64, "loss", "losses")));
+        say(&format!(
+            "the recording has {}",
+            crate::words::counted(losses as u64, "loss", "losses")
+        ));
     }
     lines
 }
@@ -194,14 +244,15 @@ fn caveats(run: &Run<'_>, look: &Look) -> Vec<String> {
 pub(crate) fn next(run: &Run<'_>) -> String {
     let id = shown_str(run.id);
     for job in &run.jobs {
-        if !matches!(job.judgement.outcome.status, Status::Fail | Status::Crash | Status::Killed | Status::Broken) {
+        if !matches!(
+            job.judgement.outcome.status,
+            Status::Fail | Status::Crash | Status::Killed | Status::Broken
+        ) {
             continue;
         }
-        let failed = job
-            .record
-            .tasks
-            .iter()
-            .find(|task| view::judged(*job, task).0 == TaskResult::Failure && task.last_effects().next().is_some());
+        let failed = job.record.tasks.iter().find(|task| {
+            view::judged(*job, task).0 == TaskResult::Failure && task.last_effects().next().is_some()
+        });
         if let Some(task) = failed {
             let kind = view::kind_word(view::kind(*job));
             return format!("output: pyti log {id} {kind}/{}", shown_str(&task.name));

@@ -24,8 +24,6 @@ pub(crate) struct Row {
 #[derive(Debug, Clone)]
 pub(crate) struct FileView<'a> {
     pub(crate) job: Job<'a>,
-    /// `wheel`, `sdist` or `folder`: also what `pyti log` calls it.
-    pub(crate) kind: &'static str,
     pub(crate) filename: String,
     pub(crate) rows: Vec<Row>,
 }
@@ -47,7 +45,11 @@ pub(crate) fn kind(job: Job<'_>) -> Option<FileKind> {
 
 /// The job that a user would meet: the wheel's, else the first.
 pub(crate) fn headline<'a>(run: &Run<'a>) -> Option<Job<'a>> {
-    run.jobs.iter().copied().find(|job| kind(*job) == Some(FileKind::Wheel)).or_else(|| run.jobs.first().copied())
+    run.jobs
+        .iter()
+        .copied()
+        .find(|job| kind(*job) == Some(FileKind::Wheel))
+        .or_else(|| run.jobs.first().copied())
 }
 
 /// Counts of a job's tests, where tests were run.
@@ -58,13 +60,20 @@ pub(crate) fn tests(job: Job<'_>) -> Option<&TestCounts> {
 /// Status and reasons of the headline job.
 pub(crate) fn outcome<'a>(run: &Run<'a>) -> (Status, &'a [Reason]) {
     headline(run).map_or((Status::Error, &[]), |job| {
-        (job.judgement.outcome.status, job.judgement.outcome.reasons.as_slice())
+        (
+            job.judgement.outcome.status,
+            job.judgement.outcome.reasons.as_slice(),
+        )
     })
 }
 
 /// The worst verdict of all jobs.
 pub(crate) fn verdict(run: &Run<'_>) -> Verdict {
-    run.jobs.iter().map(|job| job.judgement.verdict).max_by_key(|verdict| weight(*verdict)).unwrap_or_default()
+    run.jobs
+        .iter()
+        .map(|job| job.judgement.verdict)
+        .max_by_key(|verdict| weight(*verdict))
+        .unwrap_or_default()
 }
 
 fn weight(verdict: Verdict) -> u8 {
@@ -92,9 +101,10 @@ pub(crate) fn verdict_words(verdict: Verdict) -> &'static str {
 
 /// A task's result and reasons as the judgement has them, else as recorded.
 pub(crate) fn judged<'a>(job: Job<'a>, task: &'a TaskRecord) -> (TaskResult, &'a [Reason]) {
-    job.judgement
-        .task(&task.name)
-        .unwrap_or((task.result.unwrap_or(TaskResult::Exception), task.reasons.as_slice()))
+    job.judgement.task(&task.name).unwrap_or((
+        task.result.unwrap_or(TaskResult::Exception),
+        task.reasons.as_slice(),
+    ))
 }
 
 /// Whether a task is only shown when there is something to tell: preparation, and reading without running.
@@ -103,7 +113,10 @@ pub(crate) fn is_quiet(task: &TaskRecord) -> bool {
 }
 
 fn is_calm(result: TaskResult) -> bool {
-    matches!(result, TaskResult::Success | TaskResult::Skipped | TaskResult::Cancelled)
+    matches!(
+        result,
+        TaskResult::Success | TaskResult::Skipped | TaskResult::Cancelled
+    )
 }
 
 /// The line of one task.
@@ -113,7 +126,13 @@ pub(crate) fn row(task: &TaskRecord, judged: (TaskResult, &[Reason])) -> Row {
     let sentence = sentences::task(task, result, reasons);
     let mut lines = if bad { telling::lines(task) } else { Vec::new() };
     lines.retain(|line| !sentence.contains(line.as_str()));
-    Row { name: shown_str(&task.name), result, sentence, lines, wall_s: task.wall_s }
+    Row {
+        name: shown_str(&task.name),
+        result,
+        sentence,
+        lines,
+        wall_s: task.wall_s,
+    }
 }
 
 /// All jobs of a run, with their lines.
@@ -124,21 +143,34 @@ pub(crate) fn files<'a>(run: &Run<'a>) -> Vec<FileView<'a>> {
         .map(|job| {
             let kind = kind(*job);
             let fold = beside_wheel && kind != Some(FileKind::Wheel);
-            FileView { job: *job, kind: kind_word(kind), filename: filename(*job), rows: rows(*job, fold) }
+            FileView {
+                job: *job,
+                filename: filename(*job),
+                rows: rows(*job, fold),
+            }
         })
         .collect()
 }
 
 /// Name of a job's file.
 pub(crate) fn filename(job: Job<'_>) -> String {
-    job.record.file.as_ref().map_or_else(|| "no file".to_owned(), |file| shown_str(&file.filename))
+    job.record
+        .file
+        .as_ref()
+        .map_or_else(|| "no file".to_owned(), |file| shown_str(&file.filename))
 }
 
 /// The lines of one job. `fold`: what only repeats the wheel's job is told in one line.
 pub(crate) fn rows(job: Job<'_>, fold: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut resolved = false;
-    let alike = fold && job.record.tasks.iter().filter(|t| is_alike(t)).all(|t| judged(job, t).0 == TaskResult::Success);
+    let alike = fold
+        && job
+            .record
+            .tasks
+            .iter()
+            .filter(|t| is_alike(t))
+            .all(|t| judged(job, t).0 == TaskResult::Success);
     let mut folded = false;
     for task in &job.record.tasks {
         let judged = judged(job, task);
@@ -156,7 +188,19 @@ pub(crate) fn rows(job: Job<'_>, fold: bool) -> Vec<Row> {
             }
             continue;
         }
-        rows.push(row(task, judged));
+        let new = row(task, judged);
+        match rows.last_mut() {
+            // tasks that one cause kept from running are told together
+            Some(last) if last.result == TaskResult::Skipped && new.result == TaskResult::Skipped => {
+                last.sentence.push_str(if last.sentence.contains(" · nor ") {
+                    ", "
+                } else {
+                    " · nor "
+                });
+                last.sentence.push_str(&new.name);
+            }
+            _ => rows.push(new),
+        }
     }
     rows
 }
@@ -174,7 +218,12 @@ fn resolve_row(job: Job<'_>) -> Row {
     let (mut locks, mut packages, mut fetched, mut built) = (0, 0, 0, 0);
     let mut wall_s = 0.0;
     let mut environments = (0, 0);
-    for task in job.record.tasks.iter().filter(|task| task.preparation && judged(job, task).0 == TaskResult::Success) {
+    for task in job
+        .record
+        .tasks
+        .iter()
+        .filter(|task| task.preparation && judged(job, task).0 == TaskResult::Success)
+    {
         match &task.raw {
             Some(RawData::Resolve(x)) => {
                 locks += 1;
@@ -203,7 +252,13 @@ fn resolve_row(job: Job<'_>) -> Row {
     if environments.0 > 0 && environments.0 == environments.1 {
         sentence.push_str(" · environments cached");
     }
-    Row { name: "resolve".into(), result: TaskResult::Success, sentence, lines: Vec::new(), wall_s }
+    Row {
+        name: "resolve".into(),
+        result: TaskResult::Success,
+        sentence,
+        lines: Vec::new(),
+        wall_s,
+    }
 }
 
 /// Install, start and import of an sdist that did as well as the wheel's, folded.
@@ -212,15 +267,37 @@ fn alike_row(job: Job<'_>) -> Row {
     if let Some(install) = job.record.install() {
         parts.push(count(install.files.into(), "file"));
         if !install.outside.is_empty() {
-            parts.push(format!("{} outside site-packages", count(install.outside.len() as u64, "path")));
+            parts.push(format!(
+                "{} outside site-packages",
+                count(install.outside.len() as u64, "path")
+            ));
         }
     }
     if let Some(RawData::Start(start)) = job.record.raw("start") {
-        parts.push(if start.is_unchanged() { "start-up unchanged".to_owned() } else { sentences::start(start) });
+        parts.push(if start.is_unchanged() {
+            "start-up unchanged".to_owned()
+        } else {
+            sentences::start(start)
+        });
     }
     if let Some(import) = job.record.import() {
-        parts.push(format!("imports {}", count(import.modules.len() as u64, "module")));
+        parts.push(format!(
+            "imports {}",
+            count(import.modules.len() as u64, "module")
+        ));
     }
-    let wall_s = job.record.tasks.iter().filter(|task| is_alike(task)).map(|task| task.wall_s).sum();
-    Row { name: "install".into(), result: TaskResult::Success, sentence: parts.join(" · "), lines: Vec::new(), wall_s }
+    let wall_s = job
+        .record
+        .tasks
+        .iter()
+        .filter(|task| is_alike(task))
+        .map(|task| task.wall_s)
+        .sum();
+    Row {
+        name: "install".into(),
+        result: TaskResult::Success,
+        sentence: parts.join(" · "),
+        lines: Vec::new(),
+        wall_s,
+    }
 }

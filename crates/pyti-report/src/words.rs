@@ -21,7 +21,11 @@ pub(crate) fn seconds(s: f64) -> String {
     format!("{} h {} min", all / 3600, all % 3600 / 60)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be finite and positive; the cast saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be finite and positive; the cast saturates"
+)]
 fn whole(s: f64) -> u64 {
     s.round() as u64
 }
@@ -38,7 +42,11 @@ pub(crate) fn bytes(n: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+    if value < 9.95 {
+        format!("{value:.1} {}", UNITS[unit])
+    } else {
+        format!("{value:.0} {}", UNITS[unit])
+    }
 }
 
 /// A number as a float; beyond 2^53 the last digits don't matter to people.
@@ -79,7 +87,11 @@ pub(crate) fn len<T>(list: &[T]) -> u64 {
 pub(crate) fn some(words: &[String], most: usize) -> String {
     let shown = words.iter().take(most).cloned().collect::<Vec<_>>().join(", ");
     let left = words.len().saturating_sub(most);
-    if left == 0 { shown } else { format!("{shown} and {left} more") }
+    if left == 0 {
+        shown
+    } else {
+        format!("{shown} and {left} more")
+    }
 }
 
 #[cfg(test)]
@@ -89,8 +101,16 @@ mod tests {
     #[test]
     fn seconds_have_the_unit_that_reads_best() {
         let cases = [
-            (0.0, "0 ms"), (0.012, "12 ms"), (0.0994, "99 ms"), (0.1, "0.1 s"), (1.44, "1.4 s"), (59.94, "59.9 s"),
-            (59.99, "1 min 0 s"), (125.0, "2 min 5 s"), (7260.0, "2 h 1 min"), (f64::NAN, "unknown time"),
+            (0.0, "0 ms"),
+            (0.012, "12 ms"),
+            (0.0994, "99 ms"),
+            (0.1, "0.1 s"),
+            (1.44, "1.4 s"),
+            (59.94, "59.9 s"),
+            (59.99, "1 min 0 s"),
+            (125.0, "2 min 5 s"),
+            (7260.0, "2 h 1 min"),
+            (f64::NAN, "unknown time"),
         ];
         for (s, text) in cases {
             assert_eq!(seconds(s), text, "{s}");
@@ -99,7 +119,13 @@ mod tests {
 
     #[test]
     fn bytes_are_short() {
-        for (n, text) in [(0, "0 B"), (999, "999 B"), (41_000, "41 kB"), (1_340_000, "1.3 MB"), (999_900, "1.0 MB")] {
+        for (n, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (41_000, "41 kB"),
+            (1_340_000, "1.3 MB"),
+            (999_900, "1.0 MB"),
+        ] {
             assert_eq!(bytes(n), text, "{n}");
         }
         assert!(bytes(u64::MAX).ends_with("PB"));

@@ -94,6 +94,9 @@ pub enum Nothing {
         #[source]
         source: Box<IndexError>,
     },
+    /// A file of a frozen plan is neither in the cache nor in the index.
+    #[error("{0} of the plan is neither in the cache nor, with the same bytes, in the index")]
+    Gone(String),
     /// The specifiers or the interpreter cannot be used.
     #[error(transparent)]
     Refused(Box<Refusal>),
@@ -161,6 +164,44 @@ impl Worker {
                 })
             }
         }
+    }
+
+    /// Fetches the files of a frozen plan that are not in the cache; what is fetched must have the plan's digest.
+    pub async fn fetch_for(&self, plan: &Plan, progress: Progress<'_>) -> Result<(), Nothing> {
+        let files = [
+            Some(&plan.target),
+            plan.companion.as_ref(),
+            plan.published.as_ref(),
+        ];
+        for wanted in files.into_iter().flatten() {
+            if self.inner.store.get(&wanted.sha256).is_some() {
+                continue;
+            }
+            let index = |source| Nothing::Index {
+                name: wanted.project.clone(),
+                source: Box::new(source),
+            };
+            let project = self.inner.index.project(&wanted.project).await.map_err(index)?;
+            let file = project
+                .files
+                .iter()
+                .find(|file| {
+                    file.filename == wanted.filename
+                        && file.sha256.as_ref().is_none_or(|d| *d == wanted.sha256)
+                })
+                .ok_or_else(|| Nothing::Gone(wanted.filename.clone()))?;
+            let name = wanted.filename.clone();
+            let (sha256, _) = self
+                .inner
+                .index
+                .fetch(file, &|done, total| progress(&name, done, total))
+                .await
+                .map_err(index)?;
+            if sha256 != wanted.sha256 {
+                return Err(Nothing::Gone(wanted.filename.clone()));
+            }
+        }
+        Ok(())
     }
 
     async fn project(

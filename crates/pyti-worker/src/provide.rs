@@ -73,10 +73,17 @@ impl Worker {
         let results: Vec<_> = stream::iter(wanted)
             .map(|package| {
                 // a frozen lock names its files by digest: the index need not know them any more
-                let kept = if order.view.is_none() { self.kept(&package) } else { None };
+                let kept = if order.view.is_none() {
+                    self.kept(&package)
+                } else {
+                    None
+                };
                 async move {
                     match kept {
-                        Some(wheel) => Ok(Got { wheel, from: From::Cached }),
+                        Some(wheel) => Ok(Got {
+                            wheel,
+                            from: From::Cached,
+                        }),
                         None => self.one(package, view, depth).await,
                     }
                 }

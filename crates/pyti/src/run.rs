@@ -284,7 +284,14 @@ impl Session<'_> {
         let live = Live::new(label.clone(), self.bars.as_ref(), self.quiet);
         live.say("looking up", "");
         let prepared = match piece.target {
-            Wanted::Plan(plan) => Ok(from_plan(*plan)),
+            Wanted::Plan(plan) => {
+                let progress =
+                    |name: &str, done: u64, _: Option<u64>| live.say("fetching", &format!("{name} {done}"));
+                self.worker
+                    .fetch_for(&plan, &progress)
+                    .await
+                    .map(|()| from_plan(*plan))
+            }
             Wanted::Target(_, target) => {
                 let progress =
                     |name: &str, done: u64, _: Option<u64>| live.say("fetching", &format!("{name} {done}"));
@@ -414,7 +421,9 @@ impl Session<'_> {
         let code = match &error {
             Nothing::NoProject { .. } | Nothing::NoVersion { .. } => ReasonCode::UnknownProject,
             Nothing::Index { .. } => ReasonCode::Download,
-            Nothing::File(..) | Nothing::FileName(..) | Nothing::Refused(_) => return Err(error.into()),
+            Nothing::File(..) | Nothing::FileName(..) | Nothing::Refused(_) | Nothing::Gone(_) => {
+                return Err(error.into());
+            }
         };
         let status = if code == ReasonCode::Download {
             Status::Error

@@ -96,7 +96,11 @@ pub(super) struct FilesPage {
 pub(super) fn page(job: Job<'_>, number: usize) -> JobPage {
     let record = job.record;
     let outcome = &job.judgement.outcome;
-    let ran: Vec<&TaskRecord> = record.tasks.iter().filter(|task| task.started_us.is_some()).collect();
+    let ran: Vec<&TaskRecord> = record
+        .tasks
+        .iter()
+        .filter(|task| task.started_us.is_some())
+        .collect();
     let bars = bars(job, &ran);
     let (tests, tests_left_out) = tests(job);
     JobPage {
@@ -107,7 +111,11 @@ pub(super) fn page(job: Job<'_>, number: usize) -> JobPage {
         status_class: class_of_status(outcome.status),
         answer: sentences::answer(outcome.status, &outcome.reasons, view::tests(job)),
         timeline_height: bars.len() * 24 + 4,
-        timeline_words: ran.iter().map(|t| format!("{} {}", t.name, seconds(t.wall_s))).collect::<Vec<_>>().join(", "),
+        timeline_words: ran
+            .iter()
+            .map(|t| format!("{} {}", t.name, seconds(t.wall_s)))
+            .collect::<Vec<_>>()
+            .join(", "),
         bars,
         rows: record.tasks.iter().map(|task| row(job, task)).collect(),
         counts: view::tests(job).map(sentences::counts).unwrap_or_default(),
@@ -124,8 +132,14 @@ pub(super) fn page(job: Job<'_>, number: usize) -> JobPage {
 }
 
 fn facts(job: Job<'_>) -> String {
-    let Some(file) = &job.record.file else { return String::new() };
-    let mut parts = vec![file.kind.to_string(), bytes(file.size), format!("sha256 {}", file.sha256)];
+    let Some(file) = &job.record.file else {
+        return String::new();
+    };
+    let mut parts = vec![
+        file.kind.to_string(),
+        bytes(file.size),
+        format!("sha256 {}", file.sha256),
+    ];
     if let Some(uploaded) = &file.uploaded {
         parts.push(format!("uploaded {uploaded}"));
     }
@@ -176,15 +190,25 @@ fn row(job: Job<'_>, task: &TaskRecord) -> RowPage {
         result: result.to_string(),
         class: class_of_result(result),
         sentence: sentences::task(task, result, reasons),
-        lines: if matches!(result, TaskResult::Failure | TaskResult::Exception) { telling::lines(task) } else { Vec::new() },
+        lines: if matches!(result, TaskResult::Failure | TaskResult::Exception) {
+            telling::lines(task)
+        } else {
+            Vec::new()
+        },
         wall: seconds(task.wall_s),
         cpu: seconds(task.cpu_s),
-        memory: if task.peak_memory_bytes > 0 { bytes(task.peak_memory_bytes) } else { String::new() },
+        memory: if task.peak_memory_bytes > 0 {
+            bytes(task.peak_memory_bytes)
+        } else {
+            String::new()
+        },
     }
 }
 
 fn tests(job: Job<'_>) -> (Vec<TestPage>, u64) {
-    let Some(test) = job.record.test() else { return (Vec::new(), 0) };
+    let Some(test) = job.record.test() else {
+        return (Vec::new(), 0);
+    };
     let mut cases: Vec<&TestCase> = test.cases.iter().collect();
     // what is not plainly passed comes first, whatever its place
     cases.sort_by_key(|case| case.outcome);
@@ -219,7 +243,11 @@ fn test_page(case: &TestCase) -> TestPage {
         },
         wall: seconds(case.wall_s),
         wall_raw: case.wall_s,
-        summary: if message.is_empty() { String::new() } else { telling::core(&message) },
+        summary: if message.is_empty() {
+            String::new()
+        } else {
+            telling::core(&message)
+        },
         message,
     }
 }
@@ -230,7 +258,12 @@ fn network(job: Job<'_>) -> Vec<(String, String, u64)> {
         for contact in task.effects.iter().flat_map(|effect| &effect.effect.contacts) {
             let (what, times) = match contact {
                 Contact::Name { name, record, times } => (format!("{} {record}", name.visible()), *times),
-                Contact::Address { protocol, address, port, times } => {
+                Contact::Address {
+                    protocol,
+                    address,
+                    port,
+                    times,
+                } => {
                     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
                     (format!("{protocol} {address}{port}"), *times)
                 }
@@ -246,13 +279,19 @@ fn denials(job: Job<'_>) -> Vec<(String, String, u64)> {
     tasks
         .flat_map(|task| task.effects.iter().map(move |effect| (task, effect)))
         .flat_map(|(task, effect)| {
-            effect.effect.denials.iter().map(move |d| (task.name.clone(), format!("{} ({})", d.call, d.answer), d.times))
+            effect
+                .effect
+                .denials
+                .iter()
+                .map(move |d| (task.name.clone(), format!("{} ({})", d.call, d.answer), d.times))
         })
         .collect()
 }
 
 fn compilers(job: Job<'_>) -> Vec<CompilerPage> {
-    let Some(build) = job.record.build() else { return Vec::new() };
+    let Some(build) = job.record.build() else {
+        return Vec::new();
+    };
     build
         .compiler_calls
         .iter()
@@ -261,7 +300,14 @@ fn compilers(job: Job<'_>) -> Vec<CompilerPage> {
             let argv = argv.join(" ");
             CompilerPage {
                 program: call.program.visible(),
-                short: argv.chars().rev().take(80).collect::<Vec<_>>().into_iter().rev().collect(),
+                short: argv
+                    .chars()
+                    .rev()
+                    .take(80)
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .rev()
+                    .collect(),
                 argv,
                 said: call.said.visible_lines(),
                 wall: seconds(call.wall_s),
@@ -278,18 +324,26 @@ fn files(task: &TaskRecord) -> Option<FilesPage> {
         return None;
     }
     let of = |what: Changed| task.changes.iter().filter(|change| change.what == what).count() as u64;
-    let parts: Vec<String> = [(Changed::Added, "added"), (Changed::Modified, "changed"), (Changed::Deleted, "deleted")]
-        .into_iter()
-        .filter(|(what, _)| of(*what) > 0)
-        .map(|(what, word)| format!("{} {word}", number(of(what))))
-        .collect();
+    let parts: Vec<String> = [
+        (Changed::Added, "added"),
+        (Changed::Modified, "changed"),
+        (Changed::Deleted, "deleted"),
+    ]
+    .into_iter()
+    .filter(|(what, _)| of(*what) > 0)
+    .map(|(what, word)| format!("{} {word}", number(of(what))))
+    .collect();
     let list = task.changes.iter().take(FILES).map(|change| {
         let what = match change.what {
             Changed::Added => "added",
             Changed::Modified => "changed",
             Changed::Deleted => "deleted",
         };
-        (change.path.visible(), what, change.size.map(bytes).unwrap_or_default())
+        (
+            change.path.visible(),
+            what,
+            change.size.map(bytes).unwrap_or_default(),
+        )
     });
     Some(FilesPage {
         name: task.name.clone(),
@@ -300,9 +354,14 @@ fn files(task: &TaskRecord) -> Option<FilesPage> {
 }
 
 fn plan(job: Job<'_>) -> Vec<(&'static str, String)> {
-    let Some(plan) = &job.record.plan else { return Vec::new() };
+    let Some(plan) = &job.record.plan else {
+        return Vec::new();
+    };
     let mut list = vec![
-        ("interpreter", format!("{} ({})", plan.interpreter.title(), plan.interpreter.version)),
+        (
+            "interpreter",
+            format!("{} ({})", plan.interpreter.title(), plan.interpreter.version),
+        ),
         (
             "limits of a command",
             format!(
@@ -320,12 +379,25 @@ fn plan(job: Job<'_>) -> Vec<(&'static str, String)> {
     if let Some(inspection) = job.record.inspection() {
         list.push(("build backend", sentences::shown_str(&inspection.build.backend)));
         if let Some(recipe) = inspection.recipes.first() {
-            let words = |list: &[String]| list.iter().map(|w| sentences::shown_str(w)).collect::<Vec<_>>().join(", ");
-            list.push(("tests are run by", format!("{} {}", recipe.runner.word(), words(&recipe.arguments))));
+            let words = |list: &[String]| {
+                list.iter()
+                    .map(|w| sentences::shown_str(w))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            list.push((
+                "tests are run by",
+                format!("{} {}", recipe.runner.word(), words(&recipe.arguments)),
+            ));
             list.push(("because", words(&recipe.why)));
             list.push(("test requirements", words(&recipe.requirements)));
         }
-        let rejected = inspection.rejected.iter().take(20).map(|w| sentences::shown_str(w)).collect::<Vec<_>>();
+        let rejected = inspection
+            .rejected
+            .iter()
+            .take(20)
+            .map(|w| sentences::shown_str(w))
+            .collect::<Vec<_>>();
         if !rejected.is_empty() {
             list.push(("not taken", rejected.join("; ")));
         }
@@ -335,9 +407,15 @@ fn plan(job: Job<'_>) -> Vec<(&'static str, String)> {
             let packages: Vec<String> = resolve
                 .locked
                 .iter()
-                .map(|(name, version)| format!("{} {}", sentences::shown_str(name), sentences::shown_str(version)))
+                .map(|(name, version)| {
+                    format!("{} {}", sentences::shown_str(name), sentences::shown_str(version))
+                })
                 .collect();
-            let packages = if packages.is_empty() { "nothing".to_owned() } else { packages.join(", ") };
+            let packages = if packages.is_empty() {
+                "nothing".to_owned()
+            } else {
+                packages.join(", ")
+            };
             list.push(("locked", format!("{}: {packages}", task.name)));
         }
     }
