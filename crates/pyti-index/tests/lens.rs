@@ -3,37 +3,16 @@
 mod common;
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use common::{Server, Upload, index, interpreter, metadata, sdist, wheel};
 use pyti_index::lens::resolve_entry;
 use pyti_index::{BoxFuture, Entry, Index, Lens, MetadataBuilder, Offered, ProjectFile, View};
 
-/// uv of the pinned version: from PATH, else fetched as a wheel by pip into a temporary folder.
-fn uv() -> Option<PathBuf> {
-    static UV: OnceLock<Option<(PathBuf, Option<tempfile::TempDir>)>> = OnceLock::new();
-    UV.get_or_init(|| {
-        if Command::new("uv").arg("--version").output().is_ok_and(|out| out.stdout.starts_with(b"uv 0.13.")) {
-            return Some(("uv".into(), None));
-        }
-        let dir = tempfile::tempdir().ok()?;
-        let script = "import glob, os, subprocess, sys, zipfile\nd = sys.argv[1]\n\
-            subprocess.run([sys.executable, '-m', 'pip', 'download', '-q', 'uv==0.13.9', '--no-deps', '-d', d], check=True)\n\
-            zipfile.ZipFile(glob.glob(d + '/uv-*.whl')[0]).extractall(d)\np = glob.glob(d + '/uv-*.data/scripts/uv')[0]\n\
-            os.chmod(p, 0o755)\nprint(p)";
-        let out = Command::new("python3").args(["-c", script]).arg(dir.path()).output().ok()?;
-        let path = String::from_utf8(out.stdout).ok()?.trim().to_owned();
-        out.status.success().then(|| (path.into(), Some(dir)))
-    })
-    .as_ref()
-    .map(|(path, _)| path.clone())
-}
-
 /// Skips loudly where uv cannot be had.
 macro_rules! uv_or_skip {
     () => {
-        match tokio::task::spawn_blocking(uv).await.unwrap() {
+        match tokio::task::spawn_blocking(common::uv::uv).await.unwrap() {
             Some(uv) => uv,
             None => {
                 eprintln!("SKIPPED: no uv 0.13 on PATH, and pip could not fetch it");

@@ -1,6 +1,8 @@
 //! A local index with faults on request, and what is needed to fill it.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part")]
 
+pub(crate) mod uv;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -86,7 +88,7 @@ impl Server {
         for file in files {
             let mut entry = serde_json::json!({
                 "filename": file.filename, "url": format!("../../files/{}", file.filename), "hashes": {"sha256": sha256(&file.bytes)},
-                "size": file.bytes.len(), "upload-time": "2020-01-01T00:00:00Z",
+                "size": file.bytes.len(), "upload-time": file.uploaded,
             });
             if let Some(metadata) = &file.metadata {
                 entry["core-metadata"] = true.into();
@@ -195,6 +197,7 @@ pub(crate) struct Upload {
     pub(crate) metadata: Option<String>,
     pub(crate) requires_python: Option<&'static str>,
     pub(crate) yanked: bool,
+    pub(crate) uploaded: &'static str,
 }
 
 impl Upload {
@@ -205,6 +208,7 @@ impl Upload {
             metadata: None,
             requires_python: None,
             yanked: false,
+            uploaded: "2020-01-01T00:00:00Z",
         }
     }
 }
