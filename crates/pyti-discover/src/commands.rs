@@ -21,15 +21,18 @@ pub(crate) fn recipes(
     rejected: &mut Vec<String>,
 ) -> Vec<Recipe> {
     let mut recipes = Vec::new();
+    let mut doctested = false;
     if !suite.files.is_empty() {
         let config = pytest::config(tree, project);
         let wanted = requirements::climb(tree, name, project, suite, rejected);
-        recipes.push(by_pytest(tree, name, importable, suite, &config, &wanted));
+        let mut first = by_pytest(tree, name, importable, suite, &config, &wanted);
+        doctested = with_doctests(&mut first, importable, suite, &config);
+        recipes.push(first);
         if suite.only_unittest() {
             recipes.push(by_unittest(suite, &wanted));
         }
     }
-    if !suite.doctest_modules.is_empty() {
+    if !suite.doctest_modules.is_empty() && !doctested {
         recipes.push(Recipe {
             runner: Runner::Doctest,
             arguments: suite
@@ -132,6 +135,34 @@ fn by_pytest(
     }
 }
 
+/// Lets pytest run the doctests of the installed modules, when its authors let it run those of their tree: they are taken
+/// away from there. Whether it does; they are not to be counted a second time then.
+fn with_doctests(
+    recipe: &mut Recipe,
+    importable: &BTreeMap<String, String>,
+    suite: &Suite,
+    config: &Config,
+) -> bool {
+    let configured = config.addopts.iter().any(|option| option == "--doctest-modules");
+    // with testpaths that leave the package out, the authors' pytest does not meet its doctests either
+    if !configured || suite.doctest_modules.is_empty() || recipe.arguments.is_empty() {
+        return false;
+    }
+    let tops = suite
+        .doctest_modules
+        .iter()
+        .map(|module| module.split('.').next().unwrap_or(module));
+    for path in tops.filter_map(|top| importable.get(top)) {
+        if !recipe.arguments.contains(path) {
+            recipe.arguments.push(path.clone());
+        }
+    }
+    recipe
+        .why
+        .push("command: doctests of its modules too, because of addopts".to_owned());
+    true
+}
+
 fn reason(suite: &Suite, config: &Config) -> &'static str {
     if config.file.is_some() {
         "it is configured"
@@ -193,5 +224,43 @@ fn by_unittest(suite: &Suite, wanted: &Wanted) -> Recipe {
             .collect(),
         extras: wanted.extras.clone(),
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryTree;
+
+    fn of(files: &[(&str, &str)]) -> Vec<Recipe> {
+        crate::inspect(&MemoryTree::new(files.iter().copied()), "x").recipes
+    }
+
+    #[test]
+    fn doctests_that_pytest_runs_are_no_second_recipe_and_others_are() {
+        let module = "def f():\n    \"\"\"\n    >>> f()\n    1\n    \"\"\"\n    return 1\n";
+        let test = "def test_a(): pass\n";
+        let with = |config: &str| {
+            of(&[
+                ("src/x/__init__.py", module),
+                ("tests/test_a.py", test),
+                ("pytest.ini", config),
+            ])
+        };
+        let recipes = with("[pytest]\naddopts = --doctest-modules\n");
+        assert_eq!(recipes.len(), 1);
+        assert_eq!(recipes[0].arguments, ["tests", "src/x"]);
+        let recipes = with("[pytest]\naddopts = -q\n");
+        assert_eq!(recipes.len(), 2);
+        assert_eq!(
+            (recipes[0].arguments.as_slice(), recipes[1].runner),
+            (&["tests".to_owned()][..], Runner::Doctest)
+        );
+        // testpaths that leave the package out
+        let recipes = with("[pytest]\naddopts = --doctest-modules\ntestpaths = tests\n");
+        assert_eq!((recipes[0].arguments.len(), recipes.len()), (0, 2));
+        let recipes = with("[pytest]\naddopts = --doctest-modules\ntestpaths = tests src\n");
+        assert_eq!(recipes.len(), 1, "{recipes:?}");
+        assert_eq!(recipes[0].arguments, ["tests", "src/x"]);
     }
 }

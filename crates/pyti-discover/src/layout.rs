@@ -68,7 +68,20 @@ pub fn layout(
         layout.arguments.push(dotted);
     }
     if pyargs {
+        // what is installed may have a package of this name: a path that begins with a dot is never looked for there
+        for argument in &mut layout.arguments {
+            let folder = format!("{argument}/");
+            if files.iter().any(|file| file == argument || file.starts_with(&folder)) {
+                argument.insert_str(0, "./");
+            }
+        }
         layout.arguments.insert(0, "--pyargs".to_owned());
+    }
+    if recipe.runner == Runner::Unittest && layout.arguments != recipe.arguments {
+        // discovery in an installed package has its top where that is installed
+        if let Some(at) = layout.arguments.iter().position(|argument| argument == "-t") {
+            layout.arguments.drain(at..(at + 2).min(layout.arguments.len()));
+        }
     }
     layout.hide = hidden.into_iter().map(|(_, path)| path.to_owned()).collect();
     layout
@@ -121,6 +134,30 @@ mod tests {
             &["x"],
         );
         assert!(layout.hide.is_empty());
+    }
+
+    #[test]
+    fn a_folder_beside_an_installed_package_is_no_name_of_a_module() {
+        let files = ["src/x/a.py", "tests/test_a.py"];
+        let layout = of(("x", "src/x"), &["src/x", "tests", "-q"], &files, &["x", "x.a"]);
+        assert_eq!(layout.arguments, ["--pyargs", "x", "./tests", "-q"]);
+        let layout = of(("x", "src/x"), &["tests", "-q"], &files, &["x", "x.a"]);
+        assert_eq!(layout.arguments, ["tests", "-q"]);
+    }
+
+    #[test]
+    fn unittest_discovers_where_the_package_is_installed() {
+        let inspection = Inspection {
+            importable: [("x".to_owned(), "x".to_owned())].into(),
+            ..Inspection::default()
+        };
+        let files = ["x/tests/test_a.py".to_owned()];
+        let arguments = |place: &str| {
+            let recipe = recipe(Runner::Unittest, &["discover", "-s", place, "-t", "."]);
+            layout(&inspection, &recipe, &files, &["x".to_owned(), "x.tests".to_owned()]).arguments
+        };
+        assert_eq!(arguments("x/tests"), ["discover", "-s", "x.tests"]);
+        assert_eq!(arguments("tests"), ["discover", "-s", "tests", "-t", "."]);
     }
 
     #[test]

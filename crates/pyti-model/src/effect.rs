@@ -140,7 +140,8 @@ pub struct Captured {
 impl Captured {
     /// Bytes between head and tail that were not kept.
     pub fn dropped(&self) -> u64 {
-        self.total.saturating_sub((self.head.len() + self.tail.len()) as u64)
+        self.total
+            .saturating_sub((self.head.len() + self.tail.len()) as u64)
     }
 
     /// Head and tail as one text for looking things up, with a mark where bytes were dropped.

@@ -35,7 +35,10 @@ pub struct Envelope {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "event")]
-#[expect(clippy::large_enum_variant, reason = "the big ones are rare, and boxes would show in every match")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the big ones are rare, and boxes would show in every match"
+)]
 pub enum Event {
     /// The first event of every recording.
     Began {

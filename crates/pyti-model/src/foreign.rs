@@ -136,7 +136,9 @@ impl Serialize for Foreign {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.as_str() {
             Some(text) => Form::Text(text.into()),
-            None => Form::Bytes { base64: STANDARD.encode(&self.0) },
+            None => Form::Bytes {
+                base64: STANDARD.encode(&self.0),
+            },
         }
         .serialize(serializer)
     }

@@ -20,5 +20,5 @@ pub mod plan;
 pub mod raw;
 pub mod summary;
 
-pub use distribution::{Distribution, Digest, FileKind};
+pub use distribution::{Digest, Distribution, FileKind};
 pub use foreign::Foreign;

@@ -70,8 +70,16 @@ pub enum Status {
 impl Status {
     /// All, best first.
     pub const ALL: [Self; 10] = [
-        Self::Pass, Self::Load, Self::Install, Self::Fail, Self::Crash, Self::Killed, Self::Skip, Self::Na,
-        Self::Broken, Self::Error,
+        Self::Pass,
+        Self::Load,
+        Self::Install,
+        Self::Fail,
+        Self::Crash,
+        Self::Killed,
+        Self::Skip,
+        Self::Na,
+        Self::Broken,
+        Self::Error,
     ];
 
     /// The word, as in JSON.
@@ -332,7 +340,13 @@ pub struct Reason {
 impl Reason {
     /// A reason with its usual blame.
     pub fn new(code: ReasonCode, detail: impl Into<Foreign>) -> Self {
-        Self { code, blame: code.usual_blame(), task: None, detail: detail.into(), evidence: Vec::new() }
+        Self {
+            code,
+            blame: code.usual_blame(),
+            task: None,
+            detail: detail.into(),
+            evidence: Vec::new(),
+        }
     }
 
     /// The same, blamed on somebody else.
@@ -395,7 +409,10 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome with one reason.
     pub fn because(status: Status, reason: Reason) -> Self {
-        Self { status, reasons: vec![reason] }
+        Self {
+            status,
+            reasons: vec![reason],
+        }
     }
 }
 

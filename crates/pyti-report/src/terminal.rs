@@ -85,7 +85,7 @@ pub fn task_line(
         && row.result == TaskResult::Success
         && row.sentence.is_empty()
     {
-        row.sentence = "done".to_owned();
+        "done".clone_into(&mut row.sentence);
     }
     Some(row_lines(&row, look).join("\n"))
 }

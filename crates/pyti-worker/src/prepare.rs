@@ -294,9 +294,9 @@ impl Worker {
                         index: Some(project.index.to_string()),
                     };
                     if file.file_kind() == FileKind::Wheel {
-                        wheel = Some(distribution)
+                        wheel = Some(distribution);
                     } else {
-                        sdist = Some(distribution)
+                        sdist = Some(distribution);
                     }
                 }
                 Err(error) => jobs.push(unfetched(file, &project.name, &version, &error)),
