@@ -102,7 +102,7 @@ fn by_pytest(
     let ours = |path: &str| {
         importable
             .values()
-            .any(|p| path == p || path.starts_with(&format!("{p}/")))
+            .any(|p| path == p || path.starts_with(&format!("{p}/")) || p.starts_with(&format!("{path}/")))
     };
     let there = |path: &String| {
         let path = path.trim_start_matches("./").trim_end_matches('/');

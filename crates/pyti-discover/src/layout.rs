@@ -71,7 +71,10 @@ pub fn layout(
         // what is installed may have a package of this name: a path that begins with a dot is never looked for there
         for argument in &mut layout.arguments {
             let folder = format!("{argument}/");
-            if files.iter().any(|file| file == argument || file.starts_with(&folder)) {
+            if files
+                .iter()
+                .any(|file| file == argument || file.starts_with(&folder))
+            {
                 argument.insert_str(0, "./");
             }
         }
@@ -154,7 +157,13 @@ mod tests {
         let files = ["x/tests/test_a.py".to_owned()];
         let arguments = |place: &str| {
             let recipe = recipe(Runner::Unittest, &["discover", "-s", place, "-t", "."]);
-            layout(&inspection, &recipe, &files, &["x".to_owned(), "x.tests".to_owned()]).arguments
+            layout(
+                &inspection,
+                &recipe,
+                &files,
+                &["x".to_owned(), "x.tests".to_owned()],
+            )
+            .arguments
         };
         assert_eq!(arguments("x/tests"), ["discover", "-s", "x.tests"]);
         assert_eq!(arguments("tests"), ["discover", "-s", "tests", "-t", "."]);
