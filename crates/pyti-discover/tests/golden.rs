@@ -174,9 +174,10 @@ fn own(list: &[&str]) -> Vec<String> {
 
 /// An inspection and its layouts, in few words.
 fn told(inspection: &Inspection, files: &[String], installed: &[&str]) -> String {
-    let backend = match inspection.build.declared {
-        true => inspection.build.backend.as_str(),
-        false => "legacy",
+    let backend = if inspection.build.declared {
+        inspection.build.backend.as_str()
+    } else {
+        "legacy"
     };
     let mut text = format!("\nbuild: {backend} {}\n", inspection.build.requires.join(", "));
     for (name, path) in &inspection.importable {
