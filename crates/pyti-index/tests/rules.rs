@@ -31,7 +31,10 @@ macro_rules! tools_or_skip {
 
 fn tools() -> Option<(PathBuf, Interpreter)> {
     let found = pyti_resolve::interpreters::find(&|name| std::env::var(name).ok());
-    Some((common::uv::uv()?, pyti_resolve::interpreters::choose(&found, None).ok()?))
+    Some((
+        common::uv::uv()?,
+        pyti_resolve::interpreters::choose(&found, None).ok()?,
+    ))
 }
 
 struct World {
@@ -62,7 +65,15 @@ impl World {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(lens.clone().serve(listener));
-        Self { server, index, lens, port, dir, uv, python }
+        Self {
+            server,
+            index,
+            lens,
+            port,
+            dir,
+            uv,
+            python,
+        }
     }
 
     fn view(&self) -> View {
@@ -102,7 +113,9 @@ impl World {
             .stderr(Stdio::piped());
         let mut child = child.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stdin, &command.stdin).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stdin, &command.stdin)
+            .await
+            .unwrap();
         drop(stdin);
         let output = child.wait_with_output().await.unwrap();
         if output.status.success() {
@@ -128,7 +141,8 @@ fn has(lock: &str, name: &str, version: &str) -> bool {
 
 /// Head and body of an answer of the lens.
 fn get(stream: &mut std::net::TcpStream, path: &str) -> (String, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: lens\r\nAccept: application/vnd.pypi.simple.v1+json\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: lens\r\nAccept: application/vnd.pypi.simple.v1+json\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -136,7 +150,13 @@ fn get(stream: &mut std::net::TcpStream, path: &str) -> (String, String) {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap().to_lowercase();
-    let length = head.split("content-length: ").nth(1).unwrap().split('\r').next().unwrap();
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .unwrap()
+        .split('\r')
+        .next()
+        .unwrap();
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).unwrap();
     (head, String::from_utf8(body).unwrap())
@@ -164,7 +184,10 @@ async fn rule_01_uv_asks_for_metadata_and_waits_while_it_is_made() {
     let world = World::new(tools_or_skip!()).await;
     world.server.project("a", &[old_sdist("a", "1.0")]);
     world.server.project("b", &[wheel("b", "1.0", &[], 5)]);
-    let view = View { builder: Some(Arc::new(Slow(Duration::from_secs(2)))), ..world.view() };
+    let view = View {
+        builder: Some(Arc::new(Slow(Duration::from_secs(2)))),
+        ..world.view()
+    };
     let path = world.lens.open_view(view);
     let began = Instant::now();
     let lock = world.lock(&path, &["a"]).await.unwrap();
@@ -173,7 +196,10 @@ async fn rule_01_uv_asks_for_metadata_and_waits_while_it_is_made() {
     // what it asks is JSON that promises metadata, and no file is ever asked for
     let port = world.port;
     let (head, page) = tokio::task::spawn_blocking(move || {
-        get(&mut std::net::TcpStream::connect(("127.0.0.1", port)).unwrap(), &format!("{path}b/"))
+        get(
+            &mut std::net::TcpStream::connect(("127.0.0.1", port)).unwrap(),
+            &format!("{path}b/"),
+        )
     })
     .await
     .unwrap();
@@ -212,36 +238,72 @@ async fn rule_02_an_sdist_is_listed_as_a_wheel_to_be_only_where_no_wheel_serves(
     let pkg = |name: &str| sdist(name, "1.0", &metadata(name, "1.0", &[]));
     let mut windows = wheel("elsewhere", "1.0", &[], 5);
     windows.filename = "elsewhere-1.0-cp313-cp313-win_amd64.whl".into();
-    let yanked = Upload { yanked: true, ..wheel("yanked", "1.0", &[], 5) };
+    let yanked = Upload {
+        yanked: true,
+        ..wheel("yanked", "1.0", &[], 5)
+    };
     world.server.project("only", &[pkg("only")]);
-    world.server.project("both", &[pkg("both"), wheel("both", "1.0", &[], 5)]);
+    world
+        .server
+        .project("both", &[pkg("both"), wheel("both", "1.0", &[], 5)]);
     world.server.project("elsewhere", &[pkg("elsewhere"), windows]);
     world.server.project("yanked", &[yanked]);
     let path = world.lens.open_view(world.view());
-    let lock = world.lock(&path, &["only", "both", "elsewhere", "yanked==1.0"]).await.unwrap();
-    for placeholder in ["only-1.0-0sdist-py30-none-any.whl", "elsewhere-1.0-0sdist-py30-none-any.whl"] {
+    let lock = world
+        .lock(&path, &["only", "both", "elsewhere", "yanked==1.0"])
+        .await
+        .unwrap();
+    for placeholder in [
+        "only-1.0-0sdist-py30-none-any.whl",
+        "elsewhere-1.0-0sdist-py30-none-any.whl",
+    ] {
         assert!(lock.contains(placeholder), "{lock}");
     }
-    assert!(!lock.contains("both-1.0-0sdist") && lock.contains("both-1.0-py3-none-any.whl"), "{lock}");
+    assert!(
+        !lock.contains("both-1.0-0sdist") && lock.contains("both-1.0-py3-none-any.whl"),
+        "{lock}"
+    );
     // a yanked wheel keeps its place when it is pinned, and is not taken otherwise
     assert!(lock.contains("yanked-1.0-py3-none-any.whl"), "{lock}");
     assert!(world.lock(&path, &["yanked"]).await.is_err());
-    let found = resolve_entry(&world.index, &world.view(), "only", "1.0", "only-1.0-0sdist-py30-none-any.whl").await;
+    let found = resolve_entry(
+        &world.index,
+        &world.view(),
+        "only",
+        "1.0",
+        "only-1.0-0sdist-py30-none-any.whl",
+    )
+    .await;
     assert!(matches!(found.unwrap(), Some(Entry::Build(file)) if file.filename == "only-1.0.tar.gz"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_03_a_lock_holds_exactly_one_file_of_a_version() {
     let world = World::new(tools_or_skip!()).await;
-    let named = |filename: &str| Upload { filename: filename.into(), ..wheel("a", "1.0", &[], 5) };
-    let yanked = Upload { yanked: true, ..named("a-1.0-1-py3-none-any.whl") };
+    let named = |filename: &str| Upload {
+        filename: filename.into(),
+        ..wheel("a", "1.0", &[], 5)
+    };
+    let yanked = Upload {
+        yanked: true,
+        ..named("a-1.0-1-py3-none-any.whl")
+    };
     world.server.project(
         "a",
-        &[yanked, named("a-1.0-py2.py3-none-any.whl"), named("a-1.0-py3-none-any.whl"), sdist("a", "1.0", "")],
+        &[
+            yanked,
+            named("a-1.0-py2.py3-none-any.whl"),
+            named("a-1.0-py3-none-any.whl"),
+            sdist("a", "1.0", ""),
+        ],
     );
     let path = world.lens.open_view(world.view());
     let lock = world.lock(&path, &["a"]).await.unwrap();
-    assert_eq!(lock.matches("name = \"a-1.0").count() + lock.matches("/a-1.0").count(), 1, "{lock}");
+    assert_eq!(
+        lock.matches("name = \"a-1.0").count() + lock.matches("/a-1.0").count(),
+        1,
+        "{lock}"
+    );
     assert!(!lock.contains("a-1.0-1-") && !lock.contains("sdist"), "{lock}");
 }
 
@@ -285,14 +347,21 @@ fn rule_04_only_parsed_lines_reach_uv() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_04_a_transitive_direct_reference_is_taken_out_and_recorded() {
     let world = World::new(tools_or_skip!()).await;
-    let line = format!("b @ http://127.0.0.1:{}/secret/b-9.0-py3-none-any.whl", world.server.port);
+    let line = format!(
+        "b @ http://127.0.0.1:{}/secret/b-9.0-py3-none-any.whl",
+        world.server.port
+    );
     world.server.project("a", &[wheel("a", "1.0", &[&line], 5)]);
     world.server.project("b", &[wheel("b", "1.0", &[], 5)]);
     let path = world.lens.open_view(world.view());
     let lock = world.lock(&path, &["a"]).await.unwrap();
     assert!(has(&lock, "b", "1.0"), "{lock}");
     assert_eq!(world.server.asked("/secret/"), 0);
-    assert!(world.lens.left_out(&path)[0].contains("direct reference"), "{:?}", world.lens.left_out(&path));
+    assert!(
+        world.lens.left_out(&path)[0].contains("direct reference"),
+        "{:?}",
+        world.lens.left_out(&path)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,11 +384,19 @@ async fn rule_05_metadata_that_lies_makes_uv_take_another_version() {
     assert!(has(&world.lock(&path, &["a"]).await.unwrap(), "a", "1.0"));
     // our own reasons are kept
     let left = world.lens.left_out(&path).join("\n");
-    assert!(left.contains("0.0.0") && left.contains("other") && left.contains("a-4.0"), "{left}");
+    assert!(
+        left.contains("0.0.0") && left.contains("other") && left.contains("a-4.0"),
+        "{left}"
+    );
     // a pinned one is told
     for version in ["2.0", "3.0", "4.0"] {
         let told = world.fails(&[&format!("a=={version}")]).await;
-        assert_eq!(told.kind, Kind::InvalidMetadata { name: "a".into() }, "{}", told.uv);
+        assert_eq!(
+            told.kind,
+            Kind::InvalidMetadata { name: "a".into() },
+            "{}",
+            told.uv
+        );
     }
 }
 
@@ -327,12 +404,26 @@ async fn rule_05_metadata_that_lies_makes_uv_take_another_version() {
 async fn rule_05_an_index_that_fails_ends_the_resolution_and_is_not_taken_for_a_missing_name() {
     let world = World::new(tools_or_skip!()).await;
     world.server.project("a", &[wheel("a", "1.0", &["b"], 5)]);
-    let broken = common::Thing { first: vec![500; 100], ..common::Thing::new("text/plain", "") };
+    let broken = common::Thing {
+        first: vec![500; 100],
+        ..common::Thing::new("text/plain", "")
+    };
     world.server.put("/simple/b/", broken);
     let path = world.lens.open_view(world.view());
+    let began = Instant::now();
     let told = world.lock(&path, &["a"]).await.unwrap_err();
     assert_eq!(told.kind, Kind::Lens, "{}", told.uv);
-    assert!(world.lens.left_out(&path).iter().any(|line| line.starts_with("b: ")), "{:?}", world.lens.left_out(&path));
+    // the client of the index has tried again; uv's own attempts would only add seconds
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(
+        world
+            .lens
+            .left_out(&path)
+            .iter()
+            .any(|line| line.starts_with("b: ")),
+        "{:?}",
+        world.lens.left_out(&path)
+    );
     // the index mended, the same view goes on
     world.server.project("b", &[wheel("b", "1.0", &[], 5)]);
     assert!(has(&world.lock(&path, &["a"]).await.unwrap(), "b", "1.0"));
@@ -348,18 +439,34 @@ async fn rule_06_static_metadata_is_free_and_building_has_a_budget() {
     uploads.push(sdist("a", "1", &metadata("a", "1", &[])));
     world.server.project("a", &uploads);
     let builder = || -> Option<Arc<dyn MetadataBuilder>> { Some(Arc::new(Slow(Duration::ZERO))) };
-    let path = world.lens.open_view(View { build_budget: 0, builder: builder(), ..world.view() });
+    let path = world.lens.open_view(View {
+        build_budget: 0,
+        builder: builder(),
+        ..world.view()
+    });
     // "gone" is unknown: uv goes back through all of them
     assert!(has(&world.lock(&path, &["a"]).await.unwrap(), "a", "1"));
-    assert!(world.lens.left_out(&path).is_empty(), "{:?}", world.lens.left_out(&path));
+    assert!(
+        world.lens.left_out(&path).is_empty(),
+        "{:?}",
+        world.lens.left_out(&path)
+    );
 
     let uploads: Vec<_> = (1..10).map(|n| old_sdist("c", &n.to_string())).collect();
     world.server.project("c", &uploads);
-    let path = world.lens.open_view(View { build_budget: 3, builder: builder(), ..world.view() });
+    let path = world.lens.open_view(View {
+        build_budget: 3,
+        builder: builder(),
+        ..world.view()
+    });
     // each needs b, which there is not: more builds than the budget allows
     let told = world.lock(&path, &["c"]).await.unwrap_err();
     let left = world.lens.left_out(&path);
-    assert!(left.iter().all(|line| line.contains("resolution_budget")) && left.len() == 6, "{left:?} {}", told.uv);
+    assert!(
+        left.iter().all(|line| line.contains("resolution_budget")) && left.len() == 6,
+        "{left:?} {}",
+        told.uv
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -368,7 +475,10 @@ async fn rule_07_pages_are_never_stale_and_a_view_has_an_address_of_its_own() {
     world.server.project("a", &[wheel("a", "1.0", &[], 5)]);
     let path = world.lens.open_view(world.view());
     assert_eq!(path, world.lens.open_view(world.view()));
-    let other = View { pre: true, ..world.view() };
+    let other = View {
+        pre: true,
+        ..world.view()
+    };
     assert_ne!(path, world.lens.open_view(other));
     let port = world.port;
     let (page, metadata) = tokio::task::spawn_blocking(move || {
@@ -382,20 +492,32 @@ async fn rule_07_pages_are_never_stale_and_a_view_has_an_address_of_its_own() {
     assert!(page.contains("cache-control: no-store"), "{page}");
     assert!(metadata.contains("immutable"), "{metadata}");
     // nothing of the upstream's headers
-    assert!(!page.contains("etag") && !metadata.contains("etag"), "{page}{metadata}");
+    assert!(
+        !page.contains("etag") && !metadata.contains("etag"),
+        "{page}{metadata}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_08_nothing_of_the_caller_s_environment_reaches_uv() {
     let world = World::new(tools_or_skip!()).await;
-    world.server.project("a", &[wheel("a", "1.0", &[], 5), wheel("a", "2.0", &[], 5)]);
+    world
+        .server
+        .project("a", &[wheel("a", "1.0", &[], 5), wheel("a", "2.0", &[], 5)]);
     let path = world.lens.open_view(world.view());
     let constraint = world.dir.path().join("c.txt");
     std::fs::write(&constraint, "a<2\n").unwrap();
     let hostile = [("UV_CONSTRAINT", constraint.to_str().unwrap())];
     // what it would do
-    let with = Extra { env: &hostile, ..Extra::default() };
-    assert!(has(&world.lock_with(&path, &["a"], &with).await.unwrap(), "a", "1.0"));
+    let with = Extra {
+        env: &hostile,
+        ..Extra::default()
+    };
+    assert!(has(
+        &world.lock_with(&path, &["a"], &with).await.unwrap(),
+        "a",
+        "1.0"
+    ));
     // the command's environment is complete, and holds only what is meant
     assert!(has(&world.lock(&path, &["a"]).await.unwrap(), "a", "2.0"));
     let command = compile(&Compile {
@@ -411,7 +533,15 @@ async fn rule_08_nothing_of_the_caller_s_environment_reaches_uv() {
     let mut names: Vec<_> = command.env.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     let meant = [
-        "HOME", "LANG", "NO_PROXY", "PATH", "TMPDIR", "UV_HTTP_TIMEOUT", "UV_LINK_MODE", "UV_PYTHON_DOWNLOADS",
+        "HOME",
+        "LANG",
+        "NO_PROXY",
+        "PATH",
+        "TMPDIR",
+        "UV_HTTP_RETRIES",
+        "UV_HTTP_TIMEOUT",
+        "UV_LINK_MODE",
+        "UV_PYTHON_DOWNLOADS",
     ];
     assert_eq!(names, meant);
     assert!(command.env.contains(&("NO_PROXY".into(), "127.0.0.1".into())));
@@ -424,28 +554,70 @@ async fn rule_08_nothing_of_the_caller_s_environment_reaches_uv() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_09_extras_markers_and_versions_are_uv_s_to_judge() {
     let world = World::new(tools_or_skip!()).await;
-    let a = metadata("a", "1.0", &["b ; extra == 'x'", "c ; python_version < '3'", "d ; python_version >= '3'"]);
-    let a = Upload { metadata: Some(format!("{a}Provides-Extra: x\n")), ..wheel("a", "1.0", &[], 5) };
+    let a = metadata(
+        "a",
+        "1.0",
+        &[
+            "b ; extra == 'x'",
+            "c ; python_version < '3'",
+            "d ; python_version >= '3'",
+        ],
+    );
+    let a = Upload {
+        metadata: Some(format!("{a}Provides-Extra: x\n")),
+        ..wheel("a", "1.0", &[], 5)
+    };
     world.server.project("a", &[a]);
-    world.server.project("b", &[wheel("b", "1!1.0", &[], 5), wheel("b", "2020.1", &[], 5)]);
-    world.server.project("d", &[wheel("d", "1.0", &[], 5), wheel("d", "1.0+local.1", &[], 5), wheel("d", "2.0rc1", &[], 5)]);
+    world
+        .server
+        .project("b", &[wheel("b", "1!1.0", &[], 5), wheel("b", "2020.1", &[], 5)]);
+    world.server.project(
+        "d",
+        &[
+            wheel("d", "1.0", &[], 5),
+            wheel("d", "1.0+local.1", &[], 5),
+            wheel("d", "2.0rc1", &[], 5),
+        ],
+    );
     let path = world.lens.open_view(world.view());
     let lock = world.lock(&path, &["a[x]"]).await.unwrap();
-    assert!(has(&lock, "b", "1!1.0") && has(&lock, "d", "1.0+local.1") && !lock.contains("name = \"c\""), "{lock}");
+    assert!(
+        has(&lock, "b", "1!1.0") && has(&lock, "d", "1.0+local.1") && !lock.contains("name = \"c\""),
+        "{lock}"
+    );
     assert!(!world.lock(&path, &["a"]).await.unwrap().contains("name = \"b\""));
-    let pre = Extra { pre: true, ..Extra::default() };
-    assert!(has(&world.lock_with(&path, &["d"], &pre).await.unwrap(), "d", "2.0rc1"));
-    let constrained = Extra { constraints: &["d==1.0"], ..Extra::default() };
+    let pre = Extra {
+        pre: true,
+        ..Extra::default()
+    };
+    assert!(has(
+        &world.lock_with(&path, &["d"], &pre).await.unwrap(),
+        "d",
+        "2.0rc1"
+    ));
+    let constrained = Extra {
+        constraints: &["d==1.0"],
+        ..Extra::default()
+    };
     assert!(world.lock_with(&path, &["d"], &constrained).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_09_requires_python_of_the_page_and_of_the_metadata_hold_also_in_old_spelling() {
     let world = World::new(tools_or_skip!()).await;
-    let of_file = Upload { requires_python: Some(">=3.99"), ..wheel("a", "3.0", &[], 5) };
+    let of_file = Upload {
+        requires_python: Some(">=3.99"),
+        ..wheel("a", "3.0", &[], 5)
+    };
     let inside = metadata("a", "2.0", &[]) + "Requires-Python: >=3.99\n";
-    let of_metadata = Upload { metadata: Some(inside), ..wheel("a", "2.0", &[], 5) };
-    let old = Upload { requires_python: Some(">=2.7.*"), ..wheel("a", "1.0", &["b (>=1.0)"], 5) };
+    let of_metadata = Upload {
+        metadata: Some(inside),
+        ..wheel("a", "2.0", &[], 5)
+    };
+    let old = Upload {
+        requires_python: Some(">=2.7.*"),
+        ..wheel("a", "1.0", &["b (>=1.0)"], 5)
+    };
     world.server.project("a", &[old, of_metadata, of_file]);
     world.server.project("b", &[wheel("b", "1.0", &[], 5)]);
     let path = world.lens.open_view(world.view());
@@ -456,13 +628,26 @@ async fn rule_09_requires_python_of_the_page_and_of_the_metadata_hold_also_in_ol
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_09_exclude_newer_goes_by_the_time_of_upload() {
     let world = World::new(tools_or_skip!()).await;
-    let newer = Upload { uploaded: "2024-01-01T00:00:00Z", ..wheel("a", "2.0", &[], 5) };
+    let newer = Upload {
+        uploaded: "2024-01-01T00:00:00Z",
+        ..wheel("a", "2.0", &[], 5)
+    };
     world.server.project("a", &[wheel("a", "1.0", &[], 5), newer]);
     let moment = Some("2022-01-01T00:00:00Z");
-    let view = View { exclude_newer: moment.map(str::to_owned), ..world.view() };
+    let view = View {
+        exclude_newer: moment.map(str::to_owned),
+        ..world.view()
+    };
     let path = world.lens.open_view(view);
-    let then = Extra { exclude_newer: moment, ..Extra::default() };
-    assert!(has(&world.lock_with(&path, &["a"], &then).await.unwrap(), "a", "1.0"));
+    let then = Extra {
+        exclude_newer: moment,
+        ..Extra::default()
+    };
+    assert!(has(
+        &world.lock_with(&path, &["a"], &then).await.unwrap(),
+        "a",
+        "1.0"
+    ));
     let now = world.lens.open_view(world.view());
     assert!(has(&world.lock(&now, &["a"]).await.unwrap(), "a", "2.0"));
 }
@@ -473,13 +658,21 @@ async fn rule_09_older_interpreters_resolve_too() {
     let found = pyti_resolve::interpreters::find(&|name| std::env::var(name).ok());
     let mut tried = 0;
     for request in ["3.8", "3.9", "3.10", "3.11", "3.12"] {
-        let Ok(python) = pyti_resolve::interpreters::choose(&found, Some(request)) else { continue };
+        let Ok(python) = pyti_resolve::interpreters::choose(&found, Some(request)) else {
+            continue;
+        };
         let world = World::new((uv.clone(), python)).await;
         let inside = metadata("a", "2.0", &[]) + "Requires-Python: >=3.13\n";
-        let newer = Upload { metadata: Some(inside), ..wheel("a", "2.0", &[], 5) };
+        let newer = Upload {
+            metadata: Some(inside),
+            ..wheel("a", "2.0", &[], 5)
+        };
         world.server.project("a", &[wheel("a", "1.0", &[], 5), newer]);
         let path = world.lens.open_view(world.view());
-        assert!(has(&world.lock(&path, &["a"]).await.unwrap(), "a", "1.0"), "{request}");
+        assert!(
+            has(&world.lock(&path, &["a"]).await.unwrap(), "a", "1.0"),
+            "{request}"
+        );
         tried += 1;
     }
     if tried == 0 {
@@ -496,23 +689,39 @@ fn rule_14_the_default_index_is_asked_of_the_machine_s_own_tools() {
         eprintln!("SKIPPED: no pip here");
         return;
     };
-    let asked = String::from_utf8(asked.stdout).unwrap().trim().trim_end_matches('/').to_owned();
+    let asked = String::from_utf8(asked.stdout)
+        .unwrap()
+        .trim()
+        .trim_end_matches('/')
+        .to_owned();
     let home = tempfile::tempdir().unwrap();
+    let real = |name: &str| std::env::var(name).ok();
     let env = |name: &str| match name {
         "HOME" => Some(home.path().to_str().unwrap().to_owned()),
-        "PATH" => std::env::var(name).ok(),
+        "PATH" => real(name),
+        "PIP_CONFIG_FILE" => Some("/dev/null".to_owned()),
+        "PYENV_ROOT" => real(name).or_else(|| Some(format!("{}/.pyenv", real("HOME")?))),
         _ => None,
     };
-    let overrides = pyti_index::Overrides { ignore_files: true, ..Default::default() };
-    let settings = pyti_index::Settings::discover(&env, &overrides).unwrap();
-    assert_eq!(settings.index_url.as_str().trim_end_matches('/'), asked);
+    let settings = pyti_index::Settings::discover(&env, &pyti_index::Overrides::default()).unwrap();
+    if settings.origin == "pip's default" {
+        assert_eq!(settings.index_url.as_str().trim_end_matches('/'), asked);
+    } else {
+        eprintln!(
+            "SKIPPED in part: this machine is configured ({})",
+            settings.origin
+        );
+    }
     // what is said is stronger than what is asked
     let said = pyti_index::Overrides {
         index_url: Some("https://mirror.example.invalid/simple/".into()),
-        ..overrides
+        ..Default::default()
     };
     let settings = pyti_index::Settings::discover(&env, &said).unwrap();
-    assert_eq!(settings.index_url.as_str(), "https://mirror.example.invalid/simple/");
+    assert_eq!(
+        settings.index_url.as_str(),
+        "https://mirror.example.invalid/simple/"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -521,7 +730,14 @@ async fn a_missing_name_is_explained() {
     world.server.project("a", &[wheel("a", "1.0", &["nobody"], 5)]);
     for line in ["nobody", "a"] {
         let told = world.fails(&[line]).await;
-        assert_eq!(told.kind, Kind::MissingName { name: "nobody".into() }, "{}", told.uv);
+        assert_eq!(
+            told.kind,
+            Kind::MissingName {
+                name: "nobody".into()
+            },
+            "{}",
+            told.uv
+        );
         assert!(told.sentence.contains("no project nobody"), "{}", told.sentence);
         assert!(told.uv.contains("nobody was not found"), "{}", told.uv);
     }
@@ -535,6 +751,9 @@ async fn a_missing_version_is_explained() {
     for line in ["a>=2", "a==7.5", "b"] {
         let told = world.fails(&[line]).await;
         assert_eq!(told.kind, Kind::Unsatisfiable, "{line}: {}", told.uv);
+        let wanted = if line == "b" { "a>=9" } else { line };
+        let sentence = format!("{line} cannot be met: no version on the index suits {wanted}");
+        assert_eq!(told.sentence, sentence, "{}", told.uv);
     }
 }
 
@@ -542,12 +761,33 @@ async fn a_missing_version_is_explained() {
 async fn an_interpreter_that_is_too_old_is_explained() {
     let world = World::new(tools_or_skip!()).await;
     let inside = metadata("b", "1.0", &[]) + "Requires-Python: >=3.98\n";
-    world.server.project("a", &[Upload { requires_python: Some(">=3.99"), ..wheel("a", "1.0", &[], 5) }]);
-    world.server.project("b", &[Upload { metadata: Some(inside), ..wheel("b", "1.0", &[], 5) }]);
+    world.server.project(
+        "a",
+        &[Upload {
+            requires_python: Some(">=3.99"),
+            ..wheel("a", "1.0", &[], 5)
+        }],
+    );
+    world.server.project(
+        "b",
+        &[Upload {
+            metadata: Some(inside),
+            ..wheel("b", "1.0", &[], 5)
+        }],
+    );
     for (line, wants) in [("a", "Python>=3.99"), ("b", "Python>=3.98")] {
         let told = world.fails(&[line]).await;
-        assert_eq!(told.kind, Kind::PythonTooOld { wants: wants.into() }, "{}", told.uv);
-        assert!(told.sentence.ends_with(&format!("{wants} is needed")), "{}", told.sentence);
+        assert_eq!(
+            told.kind,
+            Kind::PythonTooOld { wants: wants.into() },
+            "{}",
+            told.uv
+        );
+        assert!(
+            told.sentence.ends_with(&format!("{wants} is needed")),
+            "{}",
+            told.sentence
+        );
     }
 }
 
@@ -556,11 +796,19 @@ async fn a_conflict_is_explained() {
     let world = World::new(tools_or_skip!()).await;
     world.server.project("a", &[wheel("a", "1.0", &["c<2"], 5)]);
     world.server.project("b", &[wheel("b", "1.0", &["c>=2"], 5)]);
-    world.server.project("c", &[wheel("c", "1.0", &[], 5), wheel("c", "2.0", &[], 5)]);
+    world
+        .server
+        .project("c", &[wheel("c", "1.0", &[], 5), wheel("c", "2.0", &[], 5)]);
     for lines in [&["a", "b"][..], &["a", "c>=2"], &["c<2", "c>=2"]] {
         let told = world.fails(lines).await;
         assert_eq!(told.kind, Kind::Conflict, "{lines:?}: {}", told.uv);
-        assert!(told.sentence.contains("excludes each other"), "{}", told.sentence);
+        assert!(
+            told.sentence
+                .ends_with("together: c<2 and c>=2 exclude each other"),
+            "{}\n{}",
+            told.sentence,
+            told.uv
+        );
     }
 }
 
@@ -568,9 +816,17 @@ async fn a_conflict_is_explained() {
 async fn a_lens_that_is_down_is_explained() {
     let mut world = World::new(tools_or_skip!()).await;
     // a port where nobody listens
-    world.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    world.port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let path = world.lens.open_view(world.view());
     let told = world.lock(&path, &["a"]).await.unwrap_err();
     assert_eq!(told.kind, Kind::Lens, "{}", told.uv);
-    assert!(told.sentence.contains("could not be looked up"), "{}", told.sentence);
+    assert!(
+        told.sentence.contains("could not be looked up"),
+        "{}",
+        told.sentence
+    );
 }

@@ -74,8 +74,16 @@ pub fn explain(stderr: &[u8], requirements: &[String]) -> Explanation {
         Kind::InvalidMetadata { name } => {
             format!("{asked} cannot be met: the metadata of {name} cannot be used")
         }
-        Kind::Conflict => format!("{asked} cannot be met together: what they need excludes each other"),
-        Kind::Unsatisfiable => format!("{asked} cannot be met: no version on the index suits"),
+        Kind::Conflict => match excluding(&flat) {
+            Some((one, other)) => {
+                format!("{asked} cannot be met together: {one} and {other} exclude each other")
+            }
+            None => format!("{asked} cannot be met together: what they need excludes each other"),
+        },
+        Kind::Unsatisfiable => match unmet(&flat) {
+            Some(wanted) => format!("{asked} cannot be met: no version on the index suits {wanted}"),
+            None => format!("{asked} cannot be met: no version on the index suits"),
+        },
         Kind::Lens => format!("{asked} could not be looked up: the local index view failed"),
         Kind::Crash => format!("{asked} could not be resolved: uv ended without saying why"),
     };
@@ -83,25 +91,12 @@ pub fn explain(stderr: &[u8], requirements: &[String]) -> Explanation {
 }
 
 fn kind(flat: &str) -> Kind {
-    let before = |mark: &str| {
-        let word = flat.split(mark).next()?.split_whitespace().next_back()?;
-        let name: String = word
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
-            .collect();
-        flat.contains(mark).then_some(name)
-    };
-    if let Some(name) = before(" was not found in the package registry") {
+    if let Some(name) = before(flat, " was not found in the package registry") {
         return Kind::MissingName { name };
     }
-    if let Some((_, rest)) = flat.split_once("does not satisfy Python") {
-        let wants: String = rest.chars().take_while(|c| !c.is_whitespace()).collect();
-        return Kind::PythonTooOld {
-            wants: format!("Python{}", wants.trim_end_matches(['.', ','])),
-        };
-    }
+    // said first of what is wrong on the way, so before what follows from it
     for mark in [" has invalid metadata", " could not be parsed"] {
-        if let Some(name) = before(mark) {
+        if let Some(name) = before(flat, mark) {
             return Kind::InvalidMetadata { name };
         }
     }
@@ -110,24 +105,119 @@ fn kind(flat: &str) -> Kind {
             name: "a needed version".to_owned(),
         };
     }
-    if [
+    // by the page of the index, and by the metadata
+    for mark in ["does not satisfy Python", "requires Python "] {
+        if let Some((_, rest)) = flat.split_once(mark) {
+            let wants: String = rest.chars().take_while(|c| !c.is_whitespace()).collect();
+            return Kind::PythonTooOld {
+                wants: format!("Python{}", wants.trim_end_matches(['.', ','])),
+            };
+        }
+    }
+    let says = |marks: &[&str]| marks.iter().any(|mark| flat.contains(mark));
+    if says(&[
         "Failed to fetch",
         "error sending request",
         "Request failed",
         "HTTP status",
-    ]
-    .iter()
-    .any(|m| flat.contains(m))
-    {
+    ]) {
         return Kind::Lens;
     }
-    if flat.contains("are incompatible") || flat.contains("is incompatible") {
+    if says(&["are incompatible", "is incompatible"]) {
         return Kind::Conflict;
     }
-    if flat.contains("No solution found") || flat.contains("unsatisfiable") {
+    if says(&[
+        "there is no version",
+        "there are no versions",
+        " available",
+        "no usable wheels",
+        "is yanked",
+    ]) {
+        return Kind::Unsatisfiable;
+    }
+    // versions are there, and yet: what is asked for excludes each other
+    if flat.contains("unsatisfiable") {
+        return Kind::Conflict;
+    }
+    if flat.contains("No solution found") {
         return Kind::Unsatisfiable;
     }
     Kind::Crash
+}
+
+/// The name of the requirement before a mark: `a` in `Because a==2.0 has invalid metadata`.
+fn before(flat: &str, mark: &str) -> Option<String> {
+    let (text, _) = flat.split_once(mark)?;
+    // `a (v2.0) could not be parsed`
+    let word = text.split_whitespace().rfind(|word| !word.starts_with('('))?;
+    let word = word.trim_matches('`');
+    let name: String = word
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+        .collect();
+    Some(name)
+}
+
+/// Requirements that uv names, in its order: what it wrote after `depends on` and `you require`.
+fn named(flat: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let words: Vec<&str> = flat.split_whitespace().collect();
+    let mut listing = false;
+    for (at, &word) in words.iter().enumerate() {
+        let follows = at > 0 && matches!(words[at - 1], "on" | "require");
+        // `you require c<2 and c>=2,`
+        let also = listing && at > 0 && words[at - 1] == "and";
+        let plain = word.trim_matches(['`', ',', '.']);
+        if (follows || also) && plain.contains(['<', '>', '=', '~', '!']) {
+            found.push(plain);
+            listing = !word.ends_with(',');
+        } else if word != "and" {
+            listing = false;
+        }
+    }
+    found
+}
+
+/// The name in a requirement.
+fn name_of(requirement: &str) -> &str {
+    requirement
+        .split(['<', '>', '=', '~', '!', '[', ';'])
+        .next()
+        .unwrap_or(requirement)
+}
+
+/// The requirement that no version meets.
+fn unmet(flat: &str) -> Option<&str> {
+    if let Some((_, rest)) = flat.split_once("there is no version of ") {
+        return rest
+            .split_whitespace()
+            .next()
+            .map(|word| word.trim_end_matches([',', '.']));
+    }
+    let (before, _) = flat.split_once(" available")?;
+    let name = name_of(
+        before
+            .split_whitespace()
+            .rfind(|word| !matches!(*word, "is" | "are"))?,
+    );
+    named(flat)
+        .into_iter()
+        .find(|requirement| name_of(requirement) == name)
+}
+
+/// Two requirements for the same project that uv names, in alphabetical order.
+fn excluding(flat: &str) -> Option<(&str, &str)> {
+    let named = named(flat);
+    named.iter().enumerate().find_map(|(at, &one)| {
+        let other = named[at + 1..]
+            .iter()
+            .find(|other| name_of(other) == name_of(one) && **other != one)?;
+        Some(if one < *other {
+            (one, *other)
+        } else {
+            (*other, one)
+        })
+    })
 }
 
 fn printable(text: &str) -> String {

@@ -233,6 +233,8 @@ fn environment() -> Vec<(String, String)> {
         ("NO_PROXY", "127.0.0.1"),
         ("PATH", "/usr/bin:/bin"),
         ("TMPDIR", "/tmp"),
+        // whoever asks the index for the lens tries again; here it would only take longer
+        ("UV_HTTP_RETRIES", "0"),
         ("UV_HTTP_TIMEOUT", "600"),
         ("UV_LINK_MODE", "copy"),
         ("UV_PYTHON_DOWNLOADS", "never"),

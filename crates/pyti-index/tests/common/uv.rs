@@ -15,7 +15,16 @@ pub(crate) fn uv() -> Option<PathBuf> {
         let wheel = pyti_resolve::uv::wheel_for(std::env::consts::ARCH)?;
         let folder = tempfile::tempdir().ok()?;
         let fetched = Command::new("python3")
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--dest",
+            ])
             .arg(folder.path())
             .arg(format!("uv=={}", pyti_resolve::uv::UV_VERSION))
             .status();
