@@ -11,5 +11,6 @@
 
 mod layers;
 mod limits;
+mod linked;
 mod support;
 mod walls;
