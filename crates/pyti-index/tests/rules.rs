@@ -430,6 +430,46 @@ async fn rule_05_an_index_that_fails_ends_the_resolution_and_is_not_taken_for_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rule_05_a_file_that_cannot_be_had_just_now_is_not_replaced_by_an_older_version() {
+    let world = World::new(tools_or_skip!()).await;
+    let newest = Upload {
+        metadata: Some(metadata("a", "2.0", &[])),
+        ..wheel("a", "2.0", &[], 5)
+    };
+    world
+        .server
+        .project("a", &[wheel("a", "1.0", &[], 5), newest.clone()]);
+    for file in [".metadata", ""] {
+        let broken = common::Thing {
+            first: vec![503; 100],
+            ..common::Thing::new("text/plain", "")
+        };
+        world
+            .server
+            .put(&format!("/files/{}{file}", newest.filename), broken);
+    }
+    let path = world.lens.open_view(world.view());
+    let told = world.lock(&path, &["a"]).await.unwrap_err();
+    assert_eq!(told.kind, Kind::Lens, "{}", told.uv);
+    // a file that is gone for good is left out
+    for file in [".metadata", ""] {
+        let gone = common::Thing {
+            first: vec![404; 100],
+            ..common::Thing::new("text/plain", "")
+        };
+        world
+            .server
+            .put(&format!("/files/{}{file}", newest.filename), gone);
+    }
+    assert!(has(&world.lock(&path, &["a"]).await.unwrap(), "a", "1.0"));
+    assert!(
+        world.lens.left_out(&path)[0].contains("a-2.0"),
+        "{:?}",
+        world.lens.left_out(&path)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rule_06_static_metadata_is_free_and_building_has_a_budget() {
     let world = World::new(tools_or_skip!()).await;
     // forty versions that say statically that they need what there is not, and one that does not

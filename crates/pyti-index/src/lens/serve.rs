@@ -182,20 +182,25 @@ async fn file(
         return absent("no such file");
     };
     let invalid = || answer(StatusCode::OK, "text/plain; charset=utf-8", false, UNPARSABLE);
+    let unavailable = |why: String| answer(StatusCode::BAD_GATEWAY, "text/plain; charset=utf-8", false, why);
     let (bytes, keep) = match &entry {
         Entry::Offered(offered) => (offered.metadata.clone(), true),
         Entry::Wheel(file) => match lens.index.metadata(file, None).await {
             Ok(bytes) => (bytes, true),
             Err(error) => {
                 open.note(&file.filename, describe(&error));
-                return invalid();
+                return if is_passing(&error) {
+                    unavailable(describe(&error))
+                } else {
+                    invalid()
+                };
             }
         },
         Entry::Build(file) => match sdist(&lens, &open, file).await {
             Ok(bytes) => (bytes, false),
-            Err(why) => {
-                open.note(&file.filename, why);
-                return invalid();
+            Err((why, passing)) => {
+                open.note(&file.filename, why.as_str());
+                return if passing { unavailable(why) } else { invalid() };
             }
         },
     };
@@ -214,6 +219,19 @@ async fn file(
     )
 }
 
+/// Whether the failure says nothing about the file: the index is down, or our own disk is full. Then no other version
+/// is to be taken in its place; the resolution ends.
+fn is_passing(error: &MetadataError) -> bool {
+    match error {
+        MetadataError::Index(IndexError::Unreachable { .. } | IndexError::Storage { .. }) => true,
+        MetadataError::Index(IndexError::Status { status, .. }) => {
+            *status >= 500 || matches!(status, 408 | 425 | 429)
+        }
+        MetadataError::Parser { .. } => true,
+        _ => false,
+    }
+}
+
 fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -225,29 +243,31 @@ fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn sdist(lens: &Lens, open: &Open, file: &ProjectFile) -> Result<Vec<u8>, String> {
+/// The metadata of an sdist; else why it cannot be had, and whether that may pass.
+async fn sdist(lens: &Lens, open: &Open, file: &ProjectFile) -> Result<Vec<u8>, (String, bool)> {
     match lens.index.metadata(file, None).await {
         Ok(bytes) => return Ok(bytes),
         Err(MetadataError::MustBuild { why, .. }) if open.view.builder.is_none() => {
-            return Err(format!("must be built: {why}"));
+            return Err((format!("must be built: {why}"), false));
         }
         Err(MetadataError::MustBuild { .. }) => {}
-        Err(error) => return Err(describe(&error)),
+        Err(error) => return Err((describe(&error), is_passing(&error))),
     }
     {
         let mut built = lock(&open.built);
         if *built >= open.view.build_budget {
-            return Err(format!(
+            let why = format!(
                 "resolution_budget: {} builds of metadata were spent",
                 open.view.build_budget
-            ));
+            );
+            return Err((why, false));
         }
         *built += 1;
     }
     lens.index
         .metadata(file, open.view.builder.as_deref())
         .await
-        .map_err(|error| describe(&error))
+        .map_err(|error| (describe(&error), is_passing(&error)))
 }
 
 /// Takes direct references out of the requirements: they are fatal to a resolution, and would lead uv past the lens.
