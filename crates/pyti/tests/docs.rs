@@ -132,6 +132,27 @@ fn every_dependency_is_explained_and_every_explained_one_is_used() {
     );
 }
 
+#[test]
+fn the_commands_of_the_readme_mean_one_program() {
+    let readme = read(&root().join("README.md"));
+    for command in ["cargo run --release -- run six", "cargo xtask test"] {
+        assert!(
+            readme.lines().any(|line| line == command),
+            "README.md does not tell of `{command}`"
+        );
+    }
+    // several crates have programs: without this, cargo does not know which one to run
+    let workspace: toml::Table = read(&root().join("Cargo.toml")).parse().unwrap();
+    let default = workspace["workspace"]
+        .get("default-members")
+        .and_then(|value| value.as_array());
+    assert_eq!(
+        default.map(|members| members.iter().filter_map(|m| m.as_str()).collect()),
+        Some(vec!["crates/pyti"])
+    );
+    assert!(read(&root().join(".cargo/config.toml")).contains("xtask ="));
+}
+
 fn help(arguments: &[&str]) -> String {
     let output = Command::new(assert_cmd::cargo::cargo_bin!("pyti"))
         .args(arguments)
