@@ -20,7 +20,10 @@ const NOWHERE: &str = "http://127.0.0.1:9/simple/";
 
 /// A place with one run of the fixture, whose index is gone.
 fn recorded(test: &str) -> Option<Place> {
-    let place = Place::new(test)?;
+    recorded_in(test, Place::new(test)?)
+}
+
+fn recorded_in(test: &str, place: Place) -> Option<Place> {
     let wheels = match support::tools::wheels() {
         Ok(wheels) => wheels,
         Err(why) => {
@@ -39,8 +42,12 @@ fn piped(place: &Place, arguments: &[&str], script: &str) -> Ended {
     let mut all = vec!["shell", "--index-url", NOWHERE];
     all.extend(arguments);
     let mut command = place.pyti(&all);
-    let mut child =
-        leftovers::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut child = leftovers::spawn(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
     let mut stdin = child.stdin.take().unwrap();
     // a refusal reads nothing
     let _ = stdin.write_all(script.as_bytes());
@@ -50,31 +57,51 @@ fn piped(place: &Place, arguments: &[&str], script: &str) -> Ended {
 
 #[test]
 fn a_script_sees_what_the_package_sees_and_its_exit_code_is_ours() {
-    let Some(place) = recorded("a_script_sees_what_the_package_sees_and_its_exit_code_is_ours") else { return };
+    let Some(place) = recorded("a_script_sees_what_the_package_sees_and_its_exit_code_is_ours") else {
+        return;
+    };
     let script = format!(
         "echo home $HOME\nid -u\npython -c 'import {MODULE}; print({MODULE}.__file__)'\necho aside >&2\n\
          test -e /.pyti/pyti && echo ours\nexit 7\n"
     );
     let ended = piped(&place, &["last", "--quiet"], &script).code(7);
     let lines: Vec<_> = ended.stdout.lines().collect();
-    assert_eq!((lines.len(), &lines[..2]), (3, &["home /home/dev", "1000"][..]), "{}", ended.story());
-    assert!(lines[2].starts_with("/home/dev/venv/") && lines[2].contains("site-packages"), "{}", ended.story());
+    assert_eq!(
+        (lines.len(), &lines[..2]),
+        (3, &["home /home/dev", "1000"][..]),
+        "{}",
+        ended.story()
+    );
+    assert!(
+        lines[2].starts_with("/home/dev/venv/") && lines[2].contains("site-packages"),
+        "{}",
+        ended.story()
+    );
     assert_eq!(ended.stderr, "aside\n", "{}", ended.story());
 }
 
 #[test]
 fn the_end_of_input_ends_the_shell() {
-    let Some(place) = recorded("the_end_of_input_ends_the_shell") else { return };
+    let Some(place) = recorded("the_end_of_input_ends_the_shell") else {
+        return;
+    };
     let ended = piped(&place, &["--quiet", "--after", "install", "--job", "wheel"], "").code(0);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
     let long = "x".repeat(300_000);
-    let ended = piped(&place, &["--quiet", "--after", "install"], &format!("wc -c <<E\n{long}\nE\n")).code(0);
+    let ended = piped(
+        &place,
+        &["--quiet", "--after", "install"],
+        &format!("wc -c <<E\n{long}\nE\n"),
+    )
+    .code(0);
     assert_eq!(ended.stdout.trim(), "300001", "{}", ended.stderr);
 }
 
 #[test]
 fn every_task_that_leaves_files_can_be_looked_at() {
-    let Some(place) = recorded("every_task_that_leaves_files_can_be_looked_at") else { return };
+    let Some(place) = recorded("every_task_that_leaves_files_can_be_looked_at") else {
+        return;
+    };
     for (job, after, script, expected) in [
         ("sdist", "unpack", "pwd; ls", "/home/dev/src\n"),
         ("sdist", "build", "pwd; ls /home/dev/dist", ".whl"),
@@ -85,15 +112,24 @@ fn every_task_that_leaves_files_can_be_looked_at() {
         let ended = piped(&place, &["--quiet", "--job", job, "--after", after], script).code(0);
         assert!(ended.stdout.contains(expected), "{}", ended.story());
     }
-    for (after, why) in [("nonsense", "there was no task nonsense"), ("lock-runtime", "leaves no files")] {
+    for (after, why) in [
+        ("nonsense", "there was no task nonsense"),
+        ("lock-runtime", "leaves no files"),
+    ] {
         let ended = piped(&place, &["--after", after], "echo here").code(2);
-        assert!(ended.stderr.contains(why) && ended.stdout.is_empty(), "{}", ended.story());
+        assert!(
+            ended.stderr.contains(why) && ended.stdout.is_empty(),
+            "{}",
+            ended.story()
+        );
     }
 }
 
 #[test]
 fn the_shell_has_no_network_and_no_host() {
-    let Some(place) = recorded("the_shell_has_no_network_and_no_host") else { return };
+    let Some(place) = recorded("the_shell_has_no_network_and_no_host") else {
+        return;
+    };
     let secret = place.work().join("secret");
     std::fs::write(&secret, "x").unwrap();
     let script = format!(
@@ -102,18 +138,32 @@ fn the_shell_has_no_network_and_no_host() {
         secret.display()
     );
     let ended = piped(&place, &["--quiet"], &script).code(0);
-    assert!(!ended.stdout.contains("seen") && ended.stdout.contains("no name"), "{}", ended.story());
+    assert!(
+        !ended.stdout.contains("seen") && ended.stdout.contains("no name"),
+        "{}",
+        ended.story()
+    );
 }
 
 #[test]
 fn all_output_can_be_had_as_a_file() {
-    let Some(place) = recorded("all_output_can_be_had_as_a_file") else { return };
+    let Some(place) = recorded("all_output_can_be_had_as_a_file") else {
+        return;
+    };
     place.ends(["get", "last", "log", "--output", "all.log"]).code(0);
     let text = std::fs::read_to_string(place.work().join("all.log")).unwrap();
-    assert!(text.contains("==== wheel/test: success") && text.contains("==== sdist/build: success"), "{text}");
-    place.ends(["get", "last", "log", "--job", "sdist", "--output", "sdist.log"]).code(0);
+    assert!(
+        text.contains("==== wheel/test: success") && text.contains("==== sdist/build: success"),
+        "{text}"
+    );
+    place
+        .ends(["get", "last", "log", "--job", "sdist", "--output", "sdist.log"])
+        .code(0);
     let text = std::fs::read_to_string(place.work().join("sdist.log")).unwrap();
-    assert!(!text.contains("==== wheel/") && text.contains("==== sdist/build"), "{text}");
+    assert!(
+        !text.contains("==== wheel/") && text.contains("==== sdist/build"),
+        "{text}"
+    );
     place.ends(["get", "last", "log", "--job", "nonsense"]).code(2);
 }
 
@@ -130,13 +180,22 @@ impl Screen {
         let ours = rustix::pty::openpt(flags).unwrap();
         rustix::pty::unlockpt(&ours).unwrap();
         let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags).unwrap();
-        let screen = Self { ours: File::from(ours), theirs, seen: String::new() };
+        let screen = Self {
+            ours: File::from(ours),
+            theirs,
+            seen: String::new(),
+        };
         screen.resize(rows, columns);
         screen
     }
 
     fn resize(&self, rows: u16, columns: u16) {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         tcsetwinsize(self.ours.as_fd(), size).unwrap();
     }
 
@@ -162,8 +221,15 @@ impl Screen {
                 self.seen.drain(..at + wanted.len());
                 return;
             }
-            assert!(Instant::now() < deadline, "{wanted:?} did not appear after {:?}", self.seen);
-            let tick = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            assert!(
+                Instant::now() < deadline,
+                "{wanted:?} did not appear after {:?}",
+                self.seen
+            );
+            let tick = Timespec {
+                tv_sec: 0,
+                tv_nsec: 100_000_000,
+            };
             let mut fds = [PollFd::new(&self.ours, PollFlags::IN)];
             if poll(&mut fds, Some(&tick)).unwrap() > 0 {
                 let mut part = [0; 4096];
@@ -175,7 +241,9 @@ impl Screen {
 }
 
 fn is_raw(modes: &Termios) -> bool {
-    !modes.local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    !modes
+        .local_modes
+        .intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
 }
 
 /// `pyti shell` in a session whose terminal this is.
@@ -183,20 +251,30 @@ fn sits_before(place: &Place, screen: &Screen) -> (std::process::Child, Vec<&'st
     let arguments = vec!["shell", "--index-url", NOWHERE];
     let inner = place.pyti(&arguments);
     let mut command = Command::new("setsid");
-    command.arg("--ctty").arg(inner.get_program()).args(inner.get_args()).current_dir(place.work());
+    command
+        .arg("--ctty")
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .current_dir(place.work());
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
-    command.env("TERM", "xterm").stdin(screen.stdio()).stdout(screen.stdio()).stderr(screen.stdio());
+    command
+        .env("TERM", "xterm")
+        .stdin(screen.stdio())
+        .stdout(screen.stdio())
+        .stderr(screen.stdio());
     (leftovers::spawn(&mut command), arguments)
 }
 
 #[test]
 fn a_person_sits_before_a_terminal_of_the_box() {
-    let Some(place) = recorded("a_person_sits_before_a_terminal_of_the_box") else { return };
+    let Some(place) = recorded("a_person_sits_before_a_terminal_of_the_box") else {
+        return;
+    };
     let mut screen = Screen::new(30, 100);
     let before = screen.modes();
     let (child, arguments) = sits_before(&place, &screen);
@@ -231,8 +309,30 @@ fn a_person_sits_before_a_terminal_of_the_box() {
 }
 
 #[test]
+fn an_ordinary_user_has_a_terminal_too() {
+    const TEST: &str = "an_ordinary_user_has_a_terminal_too";
+    if !rustix::process::geteuid().is_root() {
+        support::skipped(TEST, "the tests run as an ordinary user, so the others show it");
+        return;
+    }
+    let Some(place) = Place::new(TEST) else { return };
+    let Some(place) = recorded_in(TEST, place.owned_by(54321)) else {
+        return;
+    };
+    let mut screen = Screen::new(24, 80);
+    let (child, arguments) = sits_before(&place, &screen);
+    screen.expect("$ ");
+    screen.types("id -u; test -t 0 && echo term''inal; exit 4\r");
+    screen.expect("1000");
+    screen.expect("terminal");
+    assert_eq!(place.wait(child, &arguments).code, 4);
+}
+
+#[test]
 fn the_terminal_gets_its_mode_back_when_we_are_told_to_end() {
-    let Some(place) = recorded("the_terminal_gets_its_mode_back_when_we_are_told_to_end") else { return };
+    let Some(place) = recorded("the_terminal_gets_its_mode_back_when_we_are_told_to_end") else {
+        return;
+    };
     let mut screen = Screen::new(24, 80);
     let before = screen.modes();
     let (child, arguments) = sits_before(&place, &screen);

@@ -12,16 +12,31 @@ fn target() -> String {
 fn boxed() -> Result<PathBuf, String> {
     let target = target();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let asked = Command::new(rustc).args(["--print", "target-libdir", "--target", &target]).output();
+    let asked = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", &target])
+        .output();
     let libraries = asked.map_err(|error| error.to_string())?.stdout;
     let libraries = PathBuf::from(String::from_utf8_lossy(&libraries).trim());
     let has_std = std::fs::read_dir(&libraries).into_iter().flatten().flatten();
-    if !has_std.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd")) {
-        return Err(format!("the target is not installed (rustup target add {target})"));
+    if !has_std
+        .into_iter()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd"))
+    {
+        return Err(format!(
+            "the target is not installed (rustup target add {target})"
+        ));
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--offline", "--package", "pyti-sandbox", "--example", "boxed"])
+        .args([
+            "build",
+            "--quiet",
+            "--offline",
+            "--package",
+            "pyti-sandbox",
+            "--example",
+            "boxed",
+        ])
         .args(["--target", &target, "--target-dir"])
         .arg(&folder)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -30,7 +45,11 @@ fn boxed() -> Result<PathBuf, String> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .output()
         .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     Ok(folder.join(target).join("debug/examples/boxed"))
 }
 
@@ -61,20 +80,31 @@ fn a_static_agent_runs_a_command_in_a_box() {
     let script = "echo static $(id -u) $(ls /proc | grep -c '^[0-9]'); echo kept > kept; exit 3";
     for silent in [false, true] {
         let mut command = Command::new(&boxed);
-        command.args(silent.then_some("--silent")).args(["/bin/sh", "-c", script]);
+        command
+            .args(silent.then_some("--silent"))
+            .args(["/bin/sh", "-c", script]);
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(said.starts_with("static 1000 "), "{said}");
         let packed: String = said.split_whitespace().collect();
-        assert!(packed.contains("Code(3,)") && packed.contains("/home/dev/kept"), "{said}");
+        assert!(
+            packed.contains("Code(3,)") && packed.contains("/home/dev/kept"),
+            "{said}"
+        );
     }
 }
 
 #[test]
 fn an_ordinary_program_wants_a_loader() {
     if cfg!(target_feature = "crt-static") {
-        eprintln!("\n!!! SKIPPED: an_ordinary_program_wants_a_loader: these tests are linked static themselves\n");
+        eprintln!(
+            "\n!!! SKIPPED: an_ordinary_program_wants_a_loader: these tests are linked static themselves\n"
+        );
         return;
     }
     assert!(wants_a_loader(&std::env::current_exe().unwrap()));
