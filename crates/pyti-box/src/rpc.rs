@@ -245,7 +245,7 @@ impl Peer {
         match (message.method, message.id) {
             (Some(method), None) => handler.notification(&method, message.params.unwrap_or_default()),
             (Some(method), Some(id)) => {
-                self.serve(id, method, message.params.unwrap_or_default(), handler)?
+                self.serve(id, method, message.params.unwrap_or_default(), handler)?;
             }
             (None, Some(id)) => {
                 let sender = lock(&self.waiting)
