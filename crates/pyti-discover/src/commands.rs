@@ -26,7 +26,7 @@ pub(crate) fn recipes(
         let config = pytest::config(tree, project);
         let wanted = requirements::climb(tree, name, project, suite, rejected);
         let mut first = by_pytest(tree, name, importable, suite, &config, &wanted);
-        doctested = with_doctests(&mut first, importable, suite, &config);
+        doctested = with_doctests(tree, &mut first, importable, suite, &config, rejected);
         recipes.push(first);
         if suite.only_unittest() {
             recipes.push(by_unittest(suite, &wanted));
@@ -138,25 +138,33 @@ fn by_pytest(
 /// Lets pytest run the doctests of the installed modules, when its authors let it run those of their tree: they are taken
 /// away from there. Whether it does; they are not to be counted a second time then.
 fn with_doctests(
+    tree: &dyn Tree,
     recipe: &mut Recipe,
     importable: &BTreeMap<String, String>,
     suite: &Suite,
     config: &Config,
+    rejected: &mut Vec<String>,
 ) -> bool {
     let configured = config.addopts.iter().any(|option| option == "--doctest-modules");
     // with testpaths that leave the package out, the authors' pytest does not meet its doctests either
-    if !configured || suite.doctest_modules.is_empty() || recipe.arguments.is_empty() {
+    if !configured || suite.prompts.is_empty() || recipe.arguments.is_empty() {
         return false;
     }
-    let tops = suite
-        .doctest_modules
-        .iter()
-        .map(|module| module.split('.').next().unwrap_or(module));
-    for path in tops.filter_map(|top| importable.get(top)) {
+    if tree
+        .text("conftest.py")
+        .is_some_and(|text| text.contains("collect_ignore"))
+    {
+        // what it names are paths of the tree: nothing would be ignored where the package is installed
+        rejected.push("doctests by pytest: conftest.py leaves some modules out, by their path".to_owned());
+        return true;
+    }
+    for path in suite.prompts.iter().filter_map(|top| importable.get(top)) {
         if !recipe.arguments.contains(path) {
             recipe.arguments.push(path.clone());
         }
     }
+    // what pytest is configured to run are tests, whatever they look like
+    rejected.retain(|line| !line.ends_with("are illustrations, not doctests"));
     recipe
         .why
         .push("command: doctests of its modules too, because of addopts".to_owned());
@@ -262,5 +270,26 @@ mod tests {
         let recipes = with("[pytest]\naddopts = --doctest-modules\ntestpaths = tests src\n");
         assert_eq!(recipes.len(), 1, "{recipes:?}");
         assert_eq!(recipes[0].arguments, ["tests", "src/x"]);
+    }
+
+    #[test]
+    fn what_authors_let_pytest_run_are_tests_though_they_look_like_illustrations() {
+        let module = "def f():\n    \"\"\"\n    >>> f()\n    \"\"\"\n";
+        let with = |config: &str, conftest: &str| {
+            let files = [
+                ("x/__init__.py", module),
+                ("tests/test_a.py", "def test_a(): pass\n"),
+                ("pytest.ini", config),
+                ("conftest.py", conftest),
+            ];
+            of(&files)
+                .into_iter()
+                .map(|recipe| recipe.arguments)
+                .collect::<Vec<_>>()
+        };
+        let doctests = "[pytest]\naddopts = --doctest-modules\n";
+        assert_eq!(with(doctests, ""), [["tests", "x"]]);
+        assert_eq!(with(doctests, "collect_ignore = ['x/a.py']\n"), [["tests"]]);
+        assert_eq!(with("[pytest]\n", ""), [["tests"]]);
     }
 }

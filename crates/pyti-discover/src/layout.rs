@@ -35,6 +35,7 @@ pub fn layout(
     let installed: BTreeSet<&str> = installed_modules.iter().map(String::as_str).collect();
     let mut layout = Layout::default();
     let mut pyargs = false;
+    let mut kept = Vec::new();
     let hidden: Vec<(&str, &str)> = inspection
         .importable
         .iter()
@@ -51,6 +52,7 @@ pub fn layout(
             Some(format!("{name}/{rest}"))
         });
         let Some(place) = inside.filter(|_| recipe.runner != Runner::Doctest) else {
+            kept.push(layout.arguments.len());
             layout.arguments.push(argument.clone());
             continue;
         };
@@ -69,7 +71,8 @@ pub fn layout(
     }
     if pyargs {
         // what is installed may have a package of this name: a path that begins with a dot is never looked for there
-        for argument in &mut layout.arguments {
+        for at in kept {
+            let argument = &mut layout.arguments[at];
             let folder = format!("{argument}/");
             if files
                 .iter()
@@ -144,6 +147,9 @@ mod tests {
         let files = ["src/x/a.py", "tests/test_a.py"];
         let layout = of(("x", "src/x"), &["src/x", "tests", "-q"], &files, &["x", "x.a"]);
         assert_eq!(layout.arguments, ["--pyargs", "x", "./tests", "-q"]);
+        let flat = ["x/a.py", "tests/test_a.py"];
+        let layout = of(("x", "x"), &["x", "tests"], &flat, &["x", "x.a"]);
+        assert_eq!(layout.arguments, ["--pyargs", "x", "./tests"]);
         let layout = of(("x", "src/x"), &["tests", "-q"], &files, &["x", "x.a"]);
         assert_eq!(layout.arguments, ["tests", "-q"]);
     }

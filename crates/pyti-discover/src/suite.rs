@@ -71,6 +71,8 @@ pub(crate) struct Suite {
     pub(crate) plugins: BTreeSet<&'static str>,
     /// Modules whose doctests can be run, dotted.
     pub(crate) doctest_modules: Vec<String>,
+    /// Top-level modules of the distribution with prompts, be they tests or illustrations.
+    pub(crate) prompts: BTreeSet<String>,
 }
 
 struct Look {
@@ -145,7 +147,7 @@ impl Suite {
                 suite.plugins.extend(look.plugins.iter().copied());
             }
         }
-        suite.doctest_modules = doctest_modules(tree, importable, rejected);
+        (suite.doctest_modules, suite.prompts) = doctest_modules(tree, importable, rejected);
         suite
     }
 
@@ -296,13 +298,14 @@ fn places(suite: &Suite, importable: &BTreeMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-/// Modules of the distribution with doctests; none when some of the prompts are only illustrations.
+/// Modules of the distribution with doctests, none when some of the prompts are only illustrations; and its top-level
+/// modules with any prompts.
 fn doctest_modules(
     tree: &dyn Tree,
     importable: &BTreeMap<String, String>,
     rejected: &mut Vec<String>,
-) -> Vec<String> {
-    let mut modules = Vec::new();
+) -> (Vec<String>, BTreeSet<String>) {
+    let (mut modules, mut prompts, mut illustration) = (Vec::new(), BTreeSet::new(), None);
     for (top, path) in importable {
         let prefix = format!("{path}/");
         let files = tree
@@ -316,10 +319,11 @@ fn doctest_modules(
             match doctests::of(&python::read(&text)) {
                 Prompts::None => {}
                 Prompts::Illustration => {
-                    rejected.push(format!("the prompts in {file} are illustrations, not doctests"));
-                    return Vec::new();
+                    prompts.insert(top.clone());
+                    illustration.get_or_insert(file);
                 }
                 Prompts::Tests => {
+                    prompts.insert(top.clone());
                     let rest = file.strip_prefix(&prefix).unwrap_or_default();
                     let rest = rest
                         .trim_end_matches(".py")
@@ -335,7 +339,11 @@ fn doctest_modules(
             }
         }
     }
-    modules
+    if let Some(file) = illustration {
+        rejected.push(format!("the prompts in {file} are illustrations, not doctests"));
+        modules.clear();
+    }
+    (modules, prompts)
 }
 
 #[cfg(test)]
