@@ -26,6 +26,9 @@ pub(crate) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Tasks that can be left out; what needs them is left out too.
+const TASKS: &[&str] = &["unpack", "inspect", "build", "metadata", "install", "start", "import", "test"];
+
 /// What all runs of one command share.
 struct Session<'a> {
     worker: Worker,
@@ -55,6 +58,7 @@ struct Finished {
     status: Status,
     verdict: Verdict,
     own_error: bool,
+    run: Run,
 }
 
 /// Runs everything that was asked for.
@@ -123,6 +127,9 @@ async fn run_all(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
             Some(result) => finished.push(result?),
             None => break,
         }
+    }
+    if finished.len() > 2 && !session.json && !session.quiet {
+        session.summarise(&finished)?;
     }
     let statuses: Vec<_> = finished.iter().map(|f| (f.status, f.verdict)).collect();
     let own_error = finished.iter().any(|f| f.own_error);
@@ -248,6 +255,9 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
             .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| Usage(format!("--env {pair:?}: write NAME=VALUE")))?;
         env.insert(name.to_owned(), value.to_owned());
+    }
+    if let Some(unknown) = args.skip.iter().find(|name| !TASKS.contains(&name.as_str())) {
+        return Err(Usage(format!("--skip {unknown:?}: there are the tasks {}", TASKS.join(", "))).into());
     }
     Ok(Request {
         interpreter,
@@ -413,7 +423,16 @@ impl Session<'_> {
             status: summary.status,
             verdict: summary.verdict,
             own_error: summary.status == Status::Error,
+            run: saved,
         })
+    }
+
+    /// All runs, grouped by what they came to.
+    fn summarise(&self, finished: &[Finished]) -> anyhow::Result<()> {
+        let loaded: Vec<Loaded> = finished.iter().map(|f| load(&f.run)).collect::<Result<_, _>>()?;
+        let views: Vec<_> = loaded.iter().zip(finished).map(|(loaded, f)| loaded.view(&f.run)).collect();
+        print(&pyti_report::several(&views, &self.look.report))?;
+        Ok(())
     }
 
     /// A target that is not there: an error for who asked, an object for a program.
