@@ -1,6 +1,8 @@
 //! The rules of resolving that need boxes: how locks become environments, and how sdists are built. The rules' numbers
 //! are those of docs/resolution.md. Everything runs through the real program, over a local index.
 
+#![expect(clippy::print_stderr, reason = "what a failure needs to be understood")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -8,7 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pyti_fixtures::{Faults, LocalIndex};
+use pyti_fixtures::{Fault, Faults, LocalIndex};
 use pyti_model::event::{Envelope, Event};
 use pyti_model::outcome::{Blame, Outcome, Reason, ReasonCode, Status, TaskResult};
 use pyti_model::raw::RawData;
@@ -109,7 +111,14 @@ impl World {
                 jobs.insert(name.to_owned(), pyti_worker::recording::read(&path).unwrap());
             }
         }
-        Run { summary, jobs }
+        let run = Run { summary, jobs };
+        // an error of our own says what it is
+        for envelope in run.jobs.values().flatten() {
+            if let Event::Ended { task, result: TaskResult::Exception, chain, .. } = &envelope.event {
+                eprintln!("{task} ended with an exception: {chain:?}");
+            }
+        }
+        run
     }
 }
 
@@ -678,4 +687,17 @@ fn a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words() {
         "{text}"
     );
     assert!(text.contains("was not found in the package registry"), "{text}");
+}
+
+#[test]
+fn an_index_that_fails_halfway_is_no_finding_about_the_distribution() {
+    let Some(place) = Place::new("an_index_that_fails_halfway_is_no_finding_about_the_distribution") else { return };
+    let names = ["sdist-only-dependency", "only-an-sdist", "plain-backend"];
+    let faults = Faults::none().on("/simple/only-an-sdist/", Fault::Status { code: 500, times: 1000 });
+    let world = World { place, index: LocalIndex::start(fixtures(&names), faults).unwrap() };
+    let run = world.run(&["sdist-only-dependency", "--only", "wheel"]);
+    assert_eq!(run.status(), "error", "{}", run.summary);
+    assert_eq!(run.reasons(), ["download"], "{}", run.summary);
+    let Some(RawData::Resolve(raw)) = run.ended("", "lock-runtime").raw else { panic!("no lock") };
+    assert!(raw.left_out.iter().any(|line| line.starts_with("only-an-sdist: ")), "{raw:?}");
 }

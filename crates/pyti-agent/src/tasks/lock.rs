@@ -2,12 +2,14 @@
 
 use pyti_box::protocol::{Offered, OpenView, ProvideFiles, ProvideOrder, Provided, UV, ViewOrder};
 use pyti_graph::Outcome;
+use pyti_model::effect::Exit;
 use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
 use pyti_model::outcome::{Reason, ReasonCode};
 use pyti_model::plan::{Lock, Purpose};
 use pyti_model::raw::{RawData, Resolve};
-use pyti_resolve::{explain, uv};
+use pyti_resolve::explain::{self, Kind};
+use pyti_resolve::uv;
 use pyti_sandbox::Network;
 
 use crate::commands;
@@ -82,9 +84,10 @@ pub(crate) fn lock(
         })?;
         match compile(cx, wish, &view.path)? {
             Ok(text) => (text, Some(view.path)),
-            Err((reason, explanation)) => {
-                raw.explanation = Some(explanation);
-                return Ok((Err(Unlocked::Impossible(reason)), raw));
+            Err(unmet) => {
+                raw.explanation = Some(unmet.words.clone());
+                raw.left_out = left_out(cx, wish, view.path)?;
+                return Ok((Err(Unlocked::Impossible(unmet.reason(&raw.left_out))), raw));
             }
         }
     };
@@ -131,7 +134,7 @@ fn compile(
     cx: &Cx<'_>,
     wish: &Wish,
     view: &str,
-) -> Result<Result<String, (Reason, Foreign)>, pyti_graph::TaskError> {
+) -> Result<Result<String, Unmet>, pyti_graph::TaskError> {
     let job = cx.context();
     let plan = &job.order.plan;
     let compile = uv::Compile {
@@ -146,8 +149,11 @@ fn compile(
     let made = match uv::compile(&compile) {
         Ok(made) => made,
         Err(refused) => {
-            let reason = Reason::new(ReasonCode::Unresolvable, refused.to_string());
-            return Ok(Err((reason, Foreign::default())));
+            return Ok(Err(Unmet {
+                code: ReasonCode::Unresolvable,
+                sentence: refused.to_string(),
+                words: Foreign::default(),
+            }));
         }
     };
     let mut command = commands::uv(job, made.argv, made.env, Network::Lens);
@@ -158,8 +164,55 @@ fn compile(
         return Ok(Ok(done.effect.stdout.text()));
     }
     let explained = explain::explain(done.effect.stderr.text().as_bytes(), &wish.requirements);
-    let reason = Reason::new(ReasonCode::Unresolvable, explained.sentence.clone());
-    Ok(Err((reason, Foreign::from(explained.uv))))
+    let code = match explained.kind {
+        Kind::Lens => ReasonCode::Download,
+        // uv says by its code whether it found no solution or could not look for one
+        Kind::Crash if done.effect.exit != Exit::Code(1) => ReasonCode::Testbed,
+        _ => ReasonCode::Unresolvable,
+    };
+    Ok(Err(Unmet {
+        code,
+        sentence: explained.sentence,
+        words: Foreign::from(explained.uv),
+    }))
+}
+
+/// Why there is no lock.
+struct Unmet {
+    code: ReasonCode,
+    /// In one sentence of ours.
+    sentence: String,
+    /// In uv's own words.
+    words: Foreign,
+}
+
+impl Unmet {
+    /// The reason, with what the lens knows and uv cannot: why it left versions out.
+    fn reason(&self, left_out: &[String]) -> Reason {
+        let spent = left_out.iter().any(|line| line.contains(ReasonCode::ResolutionBudget.word()));
+        let code = match self.code {
+            ReasonCode::Unresolvable if spent => ReasonCode::ResolutionBudget,
+            code => code,
+        };
+        let detail = match left_out {
+            [] => self.sentence.clone(),
+            [one] => format!("{} ({one})", self.sentence),
+            [first, more @ ..] => format!("{} ({first}; and {} more were left out)", self.sentence, more.len()),
+        };
+        Reason::new(code, detail)
+    }
+}
+
+/// What the lens left out of a view, with why. Asked as for a lock of nothing.
+fn left_out(cx: &Cx<'_>, wish: &Wish, view: String) -> Result<Vec<String>, pyti_graph::TaskError> {
+    let provided = cx.context().peer.call::<ProvideFiles>(&ProvideOrder {
+        purpose: wish.purpose,
+        requirements: wish.requirements.clone(),
+        index_lock: String::new(),
+        view: Some(view),
+        without: wish.without.clone(),
+    })?;
+    Ok(provided.left_out)
 }
 
 /// Ends a task by how its locking ended.
