@@ -6,6 +6,7 @@ use pyti_archive::unpack::{self, Then};
 use pyti_archive::wheel::WheelFacts;
 use pyti_box::protocol::{Offered, PROGRAM, SOURCE, VENV};
 use pyti_graph::Outcome;
+use pyti_model::FileKind;
 use pyti_model::event::Event;
 use pyti_model::outcome::{Reason, ReasonCode};
 use pyti_model::plan::Purpose;
@@ -15,6 +16,7 @@ use pyti_resolve::lock::{IndexLock, LockedPackage};
 use pyti_resolve::requirements;
 use pyti_sandbox::RESULTS_FD;
 
+use super::wheel::normal;
 use super::lock::{Unlocked, Wish, conclude, lock, lock_and_put};
 use super::{
     FACTS, INSPECTION, INSTALLED, RUNTIME_LOCK, TEST_ENVIRONMENT, TEST_LOCK, TREE, WHEEL, Wheel, install,
@@ -28,7 +30,7 @@ pub(crate) fn lock_runtime(cx: &Cx<'_>) -> Ended {
     let (offered, without) = subject(cx)?;
     let wish = Wish {
         purpose: Purpose::Runtime,
-        requirements: requirements::runtime_set(&plan.target.project, &plan.target.version, &plan.extras),
+        requirements: requirements::runtime_set(&offered.name, &offered.version, &plan.extras),
         constraints: Vec::new(),
         offered: vec![offered],
         without,
@@ -199,14 +201,23 @@ fn subject(cx: &Cx<'_>) -> Result<(Offered, Vec<String>), pyti_graph::TaskError>
     let plan = &cx.context().order.plan;
     let wheel: std::sync::Arc<Wheel> = cx.get(&WHEEL)?;
     let facts: std::sync::Arc<WheelFacts> = cx.get(&FACTS)?;
+    let target = &plan.target;
+    let (name, version) = if target.kind == FileKind::Folder {
+        // the name of a folder is no claim: it is called what its build says
+        let metadata = &facts.metadata;
+        (normal(&metadata.name.lossy()), metadata.version.lossy().trim().to_owned())
+    } else {
+        (target.project.clone(), target.version.clone())
+    };
+    let without = vec![name.clone()];
     let offered = Offered {
-        name: plan.target.project.clone(),
-        version: plan.target.version.clone(),
+        name,
+        version,
         filename: wheel.filename.clone(),
         metadata: facts.metadata_bytes.clone(),
         sha256: wheel.sha256.clone(),
     };
-    Ok((offered, vec![plan.target.project.clone()]))
+    Ok((offered, without))
 }
 
 /// Files of a tree, relative; folders that are links are not entered. Capped.

@@ -3,6 +3,7 @@
 use pyti_archive::wheel::{self, WheelFacts};
 use pyti_box::protocol::PROGRAM;
 use pyti_graph::{Outcome, TaskError};
+use pyti_model::FileKind;
 use pyti_model::outcome::{Reason, ReasonCode};
 use pyti_model::raw::RawData;
 use pyti_sandbox::RESULTS_FD;
@@ -28,7 +29,7 @@ pub(crate) fn metadata(cx: &Cx<'_>) -> Ended {
         return Ok(Outcome::failure("the wheel cannot be read"));
     }
     let target = &job.order.plan.target;
-    if !same_name(&facts.metadata.name.lossy(), &target.project) {
+    if target.kind != FileKind::Folder && !same_name(&facts.metadata.name.lossy(), &target.project) {
         let detail = format!("it calls itself {:?}", facts.metadata.name);
         job.because(cx, Reason::new(ReasonCode::BadMetadata, detail));
         return Ok(Outcome::failure("the metadata is of another project"));
@@ -71,7 +72,8 @@ fn same_name(one: &str, other: &str) -> bool {
     normal(one) == normal(other)
 }
 
-fn normal(name: &str) -> String {
+/// A project name as PEP 503 normalises it.
+pub(crate) fn normal(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
         if matches!(c, '-' | '_' | '.') {

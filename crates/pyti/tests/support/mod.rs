@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pyti_fixtures::{Fixture, LocalIndex};
+use pyti_fixtures::{Faults, Fixture, LocalIndex};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -41,6 +41,14 @@ pub fn fixtures(names: &[&str]) -> Vec<Fixture> {
         .iter()
         .map(|name| pyti_fixtures::build(name).unwrap())
         .collect()
+}
+
+/// An index with these fixtures, the backend that builds them, and pytest; `None`, said loudly, without pytest.
+pub fn served(test: &str, names: &[&str], faults: Faults) -> Option<LocalIndex> {
+    let wheels = tools::wheels().map_err(|why| skipped(test, &why)).ok()?;
+    let mut all = fixtures(names);
+    all.extend(fixtures(&["plain-backend"]));
+    Some(LocalIndex::start(all, faults).unwrap().with_folder(&wheels).unwrap())
 }
 
 /// Folders of one user who never was here before, and nothing of the machine's own configuration.
