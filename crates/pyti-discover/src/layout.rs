@@ -35,7 +35,7 @@ pub fn layout(
     let installed: BTreeSet<&str> = installed_modules.iter().map(String::as_str).collect();
     let mut layout = Layout::default();
     let mut pyargs = false;
-    let mut kept = Vec::new();
+    let (mut kept, mut staying) = (Vec::new(), Vec::new());
     let hidden: Vec<(&str, &str)> = inspection
         .importable
         .iter()
@@ -56,6 +56,13 @@ pub fn layout(
             layout.arguments.push(argument.clone());
             continue;
         };
+        // a whole namespace never stays: nothing would be hidden
+        if !hidden.iter().any(|(_, root)| *root == path) && stays(path, files) {
+            staying.push(path.to_owned());
+            kept.push(layout.arguments.len());
+            layout.arguments.push(argument.clone());
+            continue;
+        }
         let dotted = place.trim_end_matches(".py").replace('/', ".");
         let package = format!("{dotted}.");
         let there = installed.contains(dotted.as_str()) || installed.iter().any(|m| m.starts_with(&package));
@@ -83,14 +90,61 @@ pub fn layout(
         }
         layout.arguments.insert(0, "--pyargs".to_owned());
     }
-    if recipe.runner == Runner::Unittest && layout.arguments != recipe.arguments {
+    if recipe.runner == Runner::Unittest && (layout.arguments != recipe.arguments || !staying.is_empty()) {
         // discovery in an installed package has its top where that is installed
         if let Some(at) = layout.arguments.iter().position(|argument| argument == "-t") {
             layout.arguments.drain(at..(at + 2).min(layout.arguments.len()));
         }
     }
-    layout.hide = hidden.into_iter().map(|(_, path)| path.to_owned()).collect();
+    layout.hide = hidden
+        .into_iter()
+        .flat_map(|(_, path)| around(path, &staying, files))
+        .collect();
     layout
+}
+
+/// Whether tests in a package are in a folder that is none itself, so that no name leads to them where it is installed.
+fn stays(path: &str, files: &[String]) -> bool {
+    let has = |wanted: &str| files.iter().any(|file| file == wanted);
+    let folder = match path.rsplit_once('/') {
+        Some((folder, _)) if has(path) => folder,
+        _ => path,
+    };
+    let below = format!("{folder}/");
+    files.iter().any(|file| file.starts_with(&below)) && !has(&format!("{folder}/__init__.py"))
+}
+
+/// A path, or all of it but what stays and the conftest files on the way there.
+fn around(root: &str, staying: &[String], files: &[String]) -> Vec<String> {
+    let within = |path: &str, folder: &str| {
+        path == folder
+            || path
+                .strip_prefix(folder)
+                .is_some_and(|rest| rest.starts_with('/'))
+    };
+    let staying: Vec<&String> = staying.iter().filter(|path| within(path, root)).collect();
+    if staying.is_empty() {
+        return vec![root.to_owned()];
+    }
+    let mut hide = BTreeSet::new();
+    for file in files.iter().filter(|file| within(file, root)) {
+        if staying.iter().any(|path| within(file, path)) {
+            continue;
+        }
+        let ends = file
+            .match_indices('/')
+            .map(|(at, _)| at)
+            .chain([file.len()])
+            .filter(|end| *end > root.len());
+        // the highest folder that leads to nothing that stays
+        let first = ends
+            .map(|end| &file[..end])
+            .find(|part| !staying.iter().any(|path| within(path, part)));
+        if let Some(part) = first.filter(|part| *part != file || !part.ends_with("/conftest.py")) {
+            hide.insert(part.to_owned());
+        }
+    }
+    hide.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -144,14 +198,50 @@ mod tests {
 
     #[test]
     fn a_folder_beside_an_installed_package_is_no_name_of_a_module() {
-        let files = ["src/x/a.py", "tests/test_a.py"];
+        let files = ["src/x/__init__.py", "src/x/a.py", "tests/test_a.py"];
         let layout = of(("x", "src/x"), &["src/x", "tests", "-q"], &files, &["x", "x.a"]);
         assert_eq!(layout.arguments, ["--pyargs", "x", "./tests", "-q"]);
-        let flat = ["x/a.py", "tests/test_a.py"];
+        let flat = ["x/__init__.py", "x/a.py", "tests/test_a.py"];
         let layout = of(("x", "x"), &["x", "tests"], &flat, &["x", "x.a"]);
         assert_eq!(layout.arguments, ["--pyargs", "x", "./tests"]);
         let layout = of(("x", "src/x"), &["tests", "-q"], &files, &["x", "x.a"]);
         assert_eq!(layout.arguments, ["tests", "-q"]);
+    }
+
+    #[test]
+    fn tests_in_a_folder_that_is_no_package_stay_where_they_are() {
+        let files = [
+            "x/__init__.py",
+            "x/conftest.py",
+            "x/a/b.py",
+            "x/a/c.py",
+            "x/tests/data/d.txt",
+            "x/tests/test_a.py",
+        ];
+        let layout = of(("x", "x"), &["x/tests"], &files, &["x", "x.a.b"]);
+        assert_eq!(layout.arguments, ["x/tests"]);
+        assert_eq!(layout.hide, ["x/__init__.py", "x/a"]);
+        assert!(layout.graft.is_empty());
+        // one file of such a folder
+        let layout = of(("x", "x"), &["x/tests/test_a.py"], &files, &["x"]);
+        assert_eq!(layout.arguments, ["x/tests/test_a.py"]);
+        assert_eq!(layout.hide, ["x/__init__.py", "x/a", "x/tests/data"]);
+        let namespace = ["zope/x/__init__.py"];
+        assert_eq!(
+            of(("zope", "zope"), &["zope"], &namespace, &["zope.x"]).hide,
+            ["zope"]
+        );
+        // and a package
+        let files = ["x/__init__.py", "x/tests/__init__.py", "x/tests/test_a.py"];
+        let layout = of(("x", "x"), &["x/tests"], &files, &["x"]);
+        assert_eq!(
+            (layout.arguments, layout.hide, layout.graft.len()),
+            (
+                vec!["--pyargs".to_owned(), "x.tests".to_owned()],
+                vec!["x".to_owned()],
+                1
+            )
+        );
     }
 
     #[test]
@@ -160,7 +250,7 @@ mod tests {
             importable: [("x".to_owned(), "x".to_owned())].into(),
             ..Inspection::default()
         };
-        let files = ["x/tests/test_a.py".to_owned()];
+        let files = ["x/tests/__init__.py".to_owned()];
         let arguments = |place: &str| {
             let recipe = recipe(Runner::Unittest, &["discover", "-s", place, "-t", "."]);
             layout(
@@ -177,7 +267,7 @@ mod tests {
 
     #[test]
     fn tests_in_the_package_are_run_where_it_is_installed() {
-        let files = ["src/h11/tests/test_a.py"];
+        let files = ["src/h11/tests/__init__.py", "src/h11/tests/test_a.py"];
         let layout = of(
             ("h11", "src/h11"),
             &["src/h11/tests"],
