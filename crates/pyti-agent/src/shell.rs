@@ -217,14 +217,13 @@ fn has_source(lowers: &[Lower]) -> bool {
     let relative = SOURCE.trim_start_matches('/');
     lowers
         .iter()
-        .filter_map(|lower| {
+        .find_map(|lower| {
             let root = match lower {
                 Lower::Layer(layer) => layer.path(),
                 Lower::Folder(folder) => folder.clone(),
             };
             root.join(relative).symlink_metadata().ok()
         })
-        .next()
         .is_some_and(|newest| newest.is_dir())
 }
 

@@ -223,11 +223,11 @@ async fn file(
 /// is to be taken in its place; the resolution ends.
 fn is_passing(error: &MetadataError) -> bool {
     match error {
-        MetadataError::Index(IndexError::Unreachable { .. } | IndexError::Storage { .. }) => true,
+        MetadataError::Index(IndexError::Unreachable { .. } | IndexError::Storage { .. })
+        | MetadataError::Parser { .. } => true,
         MetadataError::Index(IndexError::Status { status, .. }) => {
             *status >= 500 || matches!(status, 408 | 425 | 429)
         }
-        MetadataError::Parser { .. } => true,
         _ => false,
     }
 }
