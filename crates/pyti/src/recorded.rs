@@ -85,7 +85,7 @@ pub(crate) fn report(args: &ReportArgs, look: &Look) -> anyhow::Result<u8> {
     };
     match &args.output {
         Some(path) => {
-            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
         None => print(&text)?,
     }
