@@ -90,8 +90,14 @@ impl Place {
         })
     }
 
-    /// The same, owned and used by an ordinary user.
+    /// The same, owned and used by an ordinary user, with a uv that this user may read.
     pub fn owned_by(mut self, user: u32) -> Self {
+        if let Some(uv) = self.uv.as_mut() {
+            let copy = self.folder.path().join("uv");
+            std::fs::copy(&*uv, &copy).unwrap();
+            *uv = copy;
+        }
+        std::fs::copy(program(), self.path().join("pyti")).unwrap();
         for entry in walk(self.path()) {
             std::os::unix::fs::chown(&entry, Some(user), Some(user)).unwrap();
         }
@@ -123,7 +129,7 @@ impl Place {
                 let user = user.to_string();
                 command
                     .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
-                    .arg(self.program_for_all());
+                    .arg(self.path().join("pyti"));
                 command
             }
         };
@@ -178,18 +184,25 @@ impl Place {
         command
     }
 
+    /// A project folder with a build backend of its own, and this as its module.
+    pub fn project(&self, module: &str) -> PathBuf {
+        let folder = self.work().join("project");
+        let source = pyti_fixtures::sources().join("in-tree-backend");
+        for path in walk(&source) {
+            let to = folder.join(path.strip_prefix(&source).unwrap());
+            if path.is_dir() {
+                std::fs::create_dir_all(to).unwrap();
+            } else if !path.ends_with("manifest.toml") {
+                std::fs::copy(&path, to).unwrap();
+            }
+        }
+        std::fs::write(folder.join("in_tree_backend.py"), module).unwrap();
+        folder
+    }
+
     /// Sets a variable for what is run from now on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// The program where every user may read it: the folder of builds often lies in a home.
-    fn program_for_all(&self) -> PathBuf {
-        let copy = self.path().join("pyti");
-        if !copy.is_file() {
-            std::fs::copy(program(), &copy).unwrap();
-        }
-        copy
     }
 
     /// Runs `pyti` to its end, and sees that it left nothing behind.
