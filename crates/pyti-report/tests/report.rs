@@ -61,26 +61,24 @@ fn hostile() -> Vec<(JobRecord, Judgement)> {
                 .iter_mut()
                 .for_each(|change| change.path = Foreign::from(HOSTILE)),
             Event::Ended {
-                raw,
+                raw: Some(RawData::Test(test)),
                 reasons,
                 result,
                 task,
                 ..
             } => {
-                if let Some(RawData::Test(test)) = raw {
-                    test.counts.failed = 1;
-                    test.cases.push(TestCase {
-                        id: Foreign::from(HOSTILE),
-                        outcome: TestOutcome::Failed,
-                        wall_s: 0.1,
-                        message: Foreign::from(HOSTILE),
-                        output: Foreign::from(HOSTILE),
-                    });
-                    test.collection_errors
-                        .push((Foreign::from(HOSTILE), Foreign::from(HOSTILE)));
-                    *result = TaskResult::Failure;
-                    reasons.push(Reason::new(ReasonCode::TestFailures, HOSTILE).in_task(task.clone()));
-                }
+                test.counts.failed = 1;
+                test.cases.push(TestCase {
+                    id: Foreign::from(HOSTILE),
+                    outcome: TestOutcome::Failed,
+                    wall_s: 0.1,
+                    message: Foreign::from(HOSTILE),
+                    output: Foreign::from(HOSTILE),
+                });
+                test.collection_errors
+                    .push((Foreign::from(HOSTILE), Foreign::from(HOSTILE)));
+                *result = TaskResult::Failure;
+                reasons.push(Reason::new(ReasonCode::TestFailures, HOSTILE).in_task(task.clone()));
             }
             _ => {}
         }
@@ -289,7 +287,7 @@ fn several_runs_are_grouped_most_frequent_first() {
     let text = pyti_report::several(&runs, &PLAIN);
     let lines: Vec<&str> = text.lines().collect();
     assert!(
-        lines[0].contains("3 runs") && lines[1].contains("2") && lines[1].contains("pass"),
+        lines[0].contains("3 runs") && lines[1].contains('2') && lines[1].contains("pass"),
         "{text}"
     );
 }
