@@ -373,10 +373,16 @@ impl Session<'_> {
                         .await
                 }
             };
-            if let Err(JobError::Box(_)) = &result {
+            if let Err(JobError::Box(why)) = &result {
+                let mut detail = why.to_string();
+                let mut source = std::error::Error::source(why);
+                while let Some(cause) = source {
+                    detail.push_str(&format!(": {cause}"));
+                    source = cause.source();
+                }
                 recorder.record(Event::Decided {
                     file: None,
-                    outcome: Outcome::because(Status::Error, Reason::new(ReasonCode::Sandbox, "no box")),
+                    outcome: Outcome::because(Status::Error, Reason::new(ReasonCode::Sandbox, detail)),
                 });
             }
             recorder.record(Event::Finished {

@@ -112,6 +112,9 @@ impl World {
             }
         }
         let run = Run { summary, jobs };
+        if run.status() == "error" {
+            eprintln!("{}", ended.stderr);
+        }
         // an error of our own says what it is
         for envelope in run.jobs.values().flatten() {
             if let Event::Ended { task, result: TaskResult::Exception, chain, .. } = &envelope.event {
