@@ -104,13 +104,13 @@ fn files_of_this_machine_are_run_too() {
 
 #[test]
 fn offline_asks_nobody_and_runs_what_is_cached() {
-    let Some((place, index)) = ready("offline_asks_nobody_and_runs_what_is_cached", &["unittest-passes", "no-tests"]) else { return };
-    let ended = place.run(&index, ["--offline", "no-tests"]).code(5);
+    let Some((place, index)) = ready("offline_asks_nobody_and_runs_what_is_cached", &["no-tests", "writes-some-output"]) else { return };
+    let ended = place.run(&index, ["--offline", "writes-some-output"]).code(5);
     assert_eq!(ended.object()["status"], "error", "{}", ended.story());
-    place.run(&index, ["unittest-passes"]).code(0);
+    place.run(&index, ["no-tests"]).code(0);
     let before = index.requests().len();
-    let object = place.run(&index, ["--offline", "unittest-passes"]).code(0).object();
-    assert_eq!(object["status"], "pass");
+    let object = place.run(&index, ["--offline", "no-tests"]).code(0).object();
+    assert_eq!(object["status"], "load");
     assert_eq!(index.requests().len(), before, "it asked the index");
 }
 
@@ -157,10 +157,10 @@ fn each_interpreter_has_a_run_of_its_own() {
 
 #[test]
 fn both_installers_install_the_same() {
-    let Some((place, index)) = ready("both_installers_install_the_same", &["unittest-passes"]) else { return };
+    let Some((place, index)) = ready("both_installers_install_the_same", &["no-tests"]) else { return };
     for installer in ["uv", "pip"] {
-        let ended = place.run(&index, ["--only", "wheel", "--installer", installer, "unittest-passes"]).code(0);
-        assert_eq!(ended.object()["status"], "pass", "{}", ended.story());
+        let ended = place.run(&index, ["--only", "wheel", "--installer", installer, "no-tests"]).code(0);
+        assert_eq!(ended.object()["status"], "load", "{}", ended.story());
     }
 }
 
@@ -178,17 +178,17 @@ fn limits_of_the_command_line_outrank_those_of_the_file() {
 
 #[test]
 fn two_at_once_share_the_cache() {
-    let Some((place, index)) = ready("two_at_once_share_the_cache", &["sdist-only-dependency", "only-an-sdist"]) else { return };
+    let Some((place, index)) = ready("two_at_once_share_the_cache", &["dynamic-requires", "build-helper"]) else { return };
     std::thread::scope(|scope| {
         let both: Vec<_> =
-            (0..2).map(|_| scope.spawn(|| place.run(&index, ["sdist-only-dependency"]))).collect();
+            (0..2).map(|_| scope.spawn(|| place.run(&index, ["dynamic-requires"]))).collect();
         for ended in both {
             let ended = ended.join().unwrap().code(0);
-            assert_eq!(ended.object()["status"], "pass", "{}", ended.story());
+            assert_eq!(ended.object()["status"], "load", "{}", ended.story());
         }
     });
     assert_eq!(place.ends(["runs", "--json"]).code(0).objects().len(), 2);
     // what they left in the cache is whole
-    let object = place.run(&index, ["--offline", "sdist-only-dependency"]).code(0).object();
-    assert_eq!(object["status"], "pass");
+    let object = place.run(&index, ["--offline", "dynamic-requires"]).code(0).object();
+    assert_eq!(object["status"], "load");
 }
