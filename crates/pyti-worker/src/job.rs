@@ -38,6 +38,8 @@ const DEPTH: u32 = 6;
 const BLOB_CAP: u64 = 1 << 30;
 /// How long a cancelled job may take to end in order.
 const GRACE: Duration = Duration::from_secs(8);
+/// The same for a shell.
+const GRACE_OF_SHELL: Duration = Duration::from_secs(1);
 
 /// The job could not be run at all, or its agent was lost.
 #[derive(Debug, thiserror::Error)]
@@ -153,8 +155,12 @@ impl Worker {
         let done = tokio::select! {
             done = &mut running => done,
             () = stop.stopped() => {
-                let _ = peer.notify::<CancelJob>(&());
-                if let Ok(done) = tokio::time::timeout(GRACE, &mut running).await {
+                // input that a shell does not read fills the channel, and holds up the word to stop too; and a shell
+                // has nothing to finish
+                let telling = Arc::clone(&peer);
+                tokio::task::spawn_blocking(move || telling.notify::<CancelJob>(&()));
+                let grace = if desk.terminal.is_some() { GRACE_OF_SHELL } else { GRACE };
+                if let Ok(done) = tokio::time::timeout(grace, &mut running).await {
                     done
                 } else {
                     lock(&job).kill();
