@@ -1,7 +1,11 @@
 //! What the lens costs a resolution when everything is cached: the same uv, the same fifty projects, once over the lens
 //! and once over a server that has the lens' answers ready in memory. Pairs in one run; prints min, median and max of
 //! both, and the difference of the medians (target: at most 50 ms).
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its result"
+)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -38,19 +42,28 @@ async fn measure(uv: &Path, python: &Interpreter) {
     let (upstream, dir) = (Server::start().await, tempfile::tempdir().expect("a folder"));
     for n in 0..PROJECTS {
         // a tree: each asks for two more; every project has ten versions
-        let requires: Vec<String> = [2 * n + 1, 2 * n + 2].iter().filter(|&&m| m < PROJECTS).map(|m| format!("p{m}>=1")).collect();
+        let requires: Vec<String> = [2 * n + 1, 2 * n + 2]
+            .iter()
+            .filter(|&&m| m < PROJECTS)
+            .map(|m| format!("p{m}>=1"))
+            .collect();
         let requires: Vec<&str> = requires.iter().map(String::as_str).collect();
         let name = format!("p{n}");
         let uploads: Vec<_> = (1..=10)
             .map(|version| {
                 let version = format!("{version}.0");
-                Upload { metadata: Some(metadata(&name, &version, &requires)), ..wheel(&name, &version, &requires, 5) }
+                Upload {
+                    metadata: Some(metadata(&name, &version, &requires)),
+                    ..wheel(&name, &version, &requires, 5)
+                }
             })
             .collect();
         upstream.project(&name, &uploads);
     }
     let lens = Lens::new(index(&upstream.url(), dir.path()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let lens_port = listener.local_addr().expect("an address").port();
     tokio::spawn(lens.clone().serve(listener));
     let path = lens.open_view(View::new(python.clone()));
@@ -68,14 +81,24 @@ async fn measure(uv: &Path, python: &Interpreter) {
             times.push(began.elapsed());
         }
     }
-    let (ours, bare) = (told("over the lens", over_lens), told("answers ready", over_ready));
-    println!("{PROJECTS} projects, beyond uv: {:.1?} (median; target 50 ms)", ours.saturating_sub(bare));
+    let (ours, bare) = (
+        told("over the lens", over_lens),
+        told("answers ready", over_ready),
+    );
+    println!(
+        "{PROJECTS} projects, beyond uv: {:.1?} (median; target 50 ms)",
+        ours.saturating_sub(bare)
+    );
 }
 
 fn told(what: &str, mut times: Vec<Duration>) -> Duration {
     times.sort();
     let median = times[times.len() / 2];
-    println!("{what}  min {:>8.1?}  median {median:>8.1?}  max {:>8.1?}", times[0], times[times.len() - 1]);
+    println!(
+        "{what}  min {:>8.1?}  median {median:>8.1?}  max {:>8.1?}",
+        times[0],
+        times[times.len() - 1]
+    );
     median
 }
 
@@ -104,10 +127,16 @@ async fn run(command: &UvCommand, home: &Path) -> String {
         .spawn()
         .expect("uv starts");
     let mut stdin = child.stdin.take().expect("a pipe");
-    tokio::io::AsyncWriteExt::write_all(&mut stdin, &command.stdin).await.expect("uv reads");
+    tokio::io::AsyncWriteExt::write_all(&mut stdin, &command.stdin)
+        .await
+        .expect("uv reads");
     drop(stdin);
     let output = child.wait_with_output().await.expect("uv ends");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("a lock is text")
 }
 
@@ -119,15 +148,27 @@ async fn ready(lens_port: u16, path: &str) -> u16 {
     let mut answers = HashMap::new();
     for n in 0..PROJECTS {
         let page = format!("{path}p{n}/");
-        let file = path.replace("/simple/", &format!("/files/p{n}/p{n}-10.0-py3-none-any.whl.metadata"));
+        let file = path.replace(
+            "/simple/",
+            &format!("/files/p{n}/p{n}-10.0-py3-none-any.whl.metadata"),
+        );
         for path in [page, file] {
-            let answer = client.get(format!("http://127.0.0.1:{lens_port}{path}")).send().await.expect("an answer");
+            let answer = client
+                .get(format!("http://127.0.0.1:{lens_port}{path}"))
+                .send()
+                .await
+                .expect("an answer");
             let header = |name| answer.headers().get(name).cloned().expect("a header");
             let (kind, cache) = (header(CONTENT_TYPE), header(CACHE_CONTROL));
-            answers.insert(path, (kind, cache, answer.bytes().await.expect("a body").to_vec()));
+            answers.insert(
+                path,
+                (kind, cache, answer.bytes().await.expect("a body").to_vec()),
+            );
         }
     }
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let router = Router::new().fallback(serve).with_state(Arc::new(answers));
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {

@@ -107,6 +107,8 @@ struct Open {
     view: View,
     built: Mutex<u32>,
     left_out: Mutex<BTreeMap<String, String>>,
+    /// What the pages listed: files are asked for right after their page, and reading a page again costs time.
+    listed: Mutex<HashMap<String, Arc<Vec<Entry>>>>,
 }
 
 impl Open {
@@ -141,6 +143,7 @@ impl Lens {
             view,
             built: Mutex::new(0),
             left_out: Mutex::default(),
+            listed: Mutex::default(),
         };
         lock(&self.views).insert(digest.clone(), Arc::new(open));
         format!("/s/{digest}/simple/")

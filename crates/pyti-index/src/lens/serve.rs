@@ -95,7 +95,7 @@ async fn page(State(lens): State<Arc<Lens>>, Path((view, name)): Path<(String, S
         return absent("no project name");
     };
     let list = match entries(&lens.index, &open.view, name.as_ref()).await {
-        Ok(list) => list,
+        Ok(list) => Arc::new(list),
         Err(IndexError::UnknownProject { .. }) => return absent("unknown project"),
         Err(error) => {
             // uv gives up the whole resolution on 5xx, and rightly: nothing was learned about the project
@@ -108,6 +108,7 @@ async fn page(State(lens): State<Arc<Lens>>, Path((view, name)): Path<(String, S
             );
         }
     };
+    lock(&open.listed).insert(name.to_string(), Arc::clone(&list));
     let files: Vec<_> = list.iter().map(|entry| listed(entry, name.as_ref())).collect();
     let page =
         json!({ "meta": { "api-version": "1.1" }, "name": name.as_ref(), "versions": [], "files": files });
@@ -174,16 +175,20 @@ async fn file(
     let Some(name) = normalise(&name) else {
         return absent("no project name");
     };
-    let list = match entries(&lens.index, &open.view, name.as_ref()).await {
-        Ok(list) => list,
-        Err(error) => return absent(error.to_string()),
+    let listed = lock(&open.listed).get(name.as_ref()).cloned();
+    let list = match listed {
+        Some(list) => list,
+        None => match entries(&lens.index, &open.view, name.as_ref()).await {
+            Ok(list) => Arc::new(list),
+            Err(error) => return absent(error.to_string()),
+        },
     };
-    let Some(entry) = list.into_iter().find(|entry| entry.filename() == filename) else {
+    let Some(entry) = list.iter().find(|entry| entry.filename() == filename) else {
         return absent("no such file");
     };
     let invalid = || answer(StatusCode::OK, "text/plain; charset=utf-8", false, UNPARSABLE);
     let unavailable = |why: String| answer(StatusCode::BAD_GATEWAY, "text/plain; charset=utf-8", false, why);
-    let (bytes, keep) = match &entry {
+    let (bytes, keep) = match entry {
         Entry::Offered(offered) => (offered.metadata.clone(), true),
         Entry::Wheel(file) => match lens.index.metadata(file, None).await {
             Ok(bytes) => (bytes, true),
@@ -204,7 +209,7 @@ async fn file(
             }
         },
     };
-    if let Entry::Offered(offered) = &entry
+    if let Entry::Offered(offered) = entry
         && let Ok(version) = offered.version.parse()
         && let Err(error) = check(&bytes, &offered.filename, &offered.name, &version)
     {

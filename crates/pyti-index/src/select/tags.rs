@@ -1,4 +1,5 @@
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyti_model::plan::Interpreter;
 use uv_pep440::Version;
@@ -20,7 +21,21 @@ pub enum TagsError {
 
 /// The wheel tags that an interpreter takes on this machine, best first: its own ABI, abi3, pure; for the glibc of the
 /// host (`manylinux`), else the 2.17 that every supported system has.
-pub fn tags_of(interpreter: &Interpreter) -> Result<Tags, TagsError> {
+pub fn tags_of(interpreter: &Interpreter) -> Result<Arc<Tags>, TagsError> {
+    // they are asked for with every page and file, and there are thousands of them
+    static LAST: Mutex<Option<(Interpreter, Arc<Tags>)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((known, tags)) = &*last
+        && known == interpreter
+    {
+        return Ok(Arc::clone(tags));
+    }
+    let tags = Arc::new(compute(interpreter)?);
+    *last = Some((interpreter.clone(), Arc::clone(&tags)));
+    Ok(tags)
+}
+
+fn compute(interpreter: &Interpreter) -> Result<Tags, TagsError> {
     let version = Version::from_str(&interpreter.version)
         .map_err(|_| TagsError::Version(interpreter.version.clone()))?;
     let release = version.release();
