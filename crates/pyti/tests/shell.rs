@@ -346,3 +346,35 @@ fn the_terminal_gets_its_mode_back_when_we_are_told_to_end() {
     assert_eq!(ended.code, 130);
     assert_eq!(screen.modes().local_modes, before.local_modes);
 }
+
+#[test]
+fn a_shell_that_reads_nothing_can_be_ended() {
+    let Some(place) = recorded("a_shell_that_reads_nothing_can_be_ended") else {
+        return;
+    };
+    let arguments = ["shell", "--index-url", NOWHERE, "--quiet"];
+    let mut command = place.pyti(arguments);
+    let mut child = leftovers::spawn(
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    let mut stdin = child.stdin.take().unwrap();
+    let typing = std::thread::spawn(move || {
+        let _ = stdin.write_all(b"echo started; sleep 1000\n");
+        // more than all buffers on the way hold; ends when nobody is left to read it
+        let _ = stdin.write_all(&vec![b'\n'; 64 << 20]);
+    });
+    let mut stdout = child.stdout.take().unwrap();
+    let mut started = [0; 8];
+    stdout.read_exact(&mut started).unwrap();
+    assert_eq!(&started, b"started\n");
+    std::thread::sleep(Duration::from_secs(1));
+    let told = Instant::now();
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(place.wait(child, &arguments).code, 130);
+    assert!(told.elapsed() < Duration::from_secs(20), "{:?}", told.elapsed());
+    typing.join().unwrap();
+}
