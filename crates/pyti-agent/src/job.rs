@@ -17,6 +17,7 @@ use pyti_model::raw::RawData;
 use pyti_sandbox::{Boxes, Command, Done, Layer, Lower};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use crate::commands::PROBES;
 use crate::events::Events;
 
 /// What a task leaves for the event of its end.
@@ -79,10 +80,14 @@ impl Job {
             task: task.clone(),
             effect: Box::new(done.effect.clone()),
         });
-        if !done.changes.is_empty() {
+        // what the interpreter keeps of our own probes is no doing of the package
+        let ours = format!("{PROBES}/__pycache__");
+        let mut changes = done.changes.clone();
+        changes.retain(|change| !change.path.as_bytes().starts_with(ours.as_bytes()));
+        if !changes.is_empty() {
             self.events.send(Event::Changed {
                 task: task.clone(),
-                changes: done.changes.clone(),
+                changes,
             });
         }
         for (dropped, what) in [
