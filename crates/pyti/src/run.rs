@@ -323,16 +323,16 @@ impl Session<'_> {
             Ok(run) => (run, None),
             Err((run, error)) => (run, Some(error)),
         };
-        let loaded = load(&run)?;
-        let finished = self.show(&run, &loaded)?;
-        if let Some(error) = own_error {
-            crate::output::say_error(&error);
-            return Ok(Finished {
-                own_error: true,
-                ..finished
-            });
+        let shown = load(&run).and_then(|loaded| self.show(&run, &loaded));
+        match (shown, own_error) {
+            (Ok(finished), Some(error)) => {
+                crate::output::say_error(&error);
+                Ok(Finished { own_error: true, ..finished })
+            }
+            // what could not be written cannot be read: that it could not is the news
+            (Err(_), Some(error)) => Err(error),
+            (shown, None) => shown,
         }
-        Ok(finished)
     }
 
     /// Runs the jobs of one run, one after the other: the wheel's first, because it is what a user would get.

@@ -121,3 +121,30 @@ fn files(folder: &Path) -> Vec<String> {
         .map(|entry| format!("file {}", entry.path().display()))
         .collect()
 }
+
+/// Processes below this one whose command line has the word.
+pub fn descendants(of: u32, word: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all: Vec<(u32, u32)> = entries
+        .filter_map(|entry| {
+            let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+            Some((id, parent))
+        })
+        .collect();
+    let mut below = BTreeSet::from([of]);
+    loop {
+        let more: Vec<u32> =
+            all.iter().filter(|(id, parent)| below.contains(parent) && !below.contains(id)).map(|(id, _)| *id).collect();
+        if more.is_empty() {
+            break;
+        }
+        below.extend(more);
+    }
+    below.remove(&of);
+    let says = |id: &u32| {
+        fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))
+    };
+    below.into_iter().filter(says).collect()
+}

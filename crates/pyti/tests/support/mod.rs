@@ -230,7 +230,7 @@ impl Place {
                 into.push('\n');
             }
         });
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !heard.lock().unwrap().contains(said) {
             let ended = child.try_wait().unwrap();
             assert!(ended.is_none() && Instant::now() < deadline, "never said {said:?}: {}", heard.lock().unwrap());
