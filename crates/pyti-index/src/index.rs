@@ -221,7 +221,7 @@ impl Index {
             (304, Some((mut head, body))) => {
                 head.fresh_until = now + max_age(&answer);
                 let project = read_page(&head, body.clone(), name, &shown).await?;
-                self.keep_page(&key, &head, &body)?;
+                self.keep_page(&key, &head, &body);
                 Ok(Some(project))
             }
             (200, _) => {
@@ -245,7 +245,7 @@ impl Index {
                     fresh_until: now + max_age(&answer),
                 };
                 let project = read_page(&head, answer.body.clone(), name, &shown).await?;
-                self.keep_page(&key, &head, &answer.body)?;
+                self.keep_page(&key, &head, &answer.body);
                 Ok(Some(project))
             }
             (status, _) => Err(IndexError::Status {
@@ -256,12 +256,14 @@ impl Index {
         }
     }
 
-    fn keep_page(&self, key: &str, head: &CachedHead, body: &[u8]) -> Result<(), IndexError> {
-        let mut bytes =
-            serde_json::to_vec(head).map_err(|e| IndexError::storage("write the index cache")(e.into()))?;
+    /// Keeps a page for the next time. Where that cannot be (a full disk), the next time costs a request more.
+    fn keep_page(&self, key: &str, head: &CachedHead, body: &[u8]) {
+        let Ok(mut bytes) = serde_json::to_vec(head) else {
+            return;
+        };
         bytes.push(b'\n');
         bytes.extend_from_slice(body);
-        self.remember("pages", key, &bytes)
+        let _ = self.remember("pages", key, &bytes);
     }
 
     /// A project without files has no page; only the legacy JSON, where there is one, tells it from an unknown name.

@@ -149,7 +149,8 @@ impl Lens {
         format!("/s/{digest}/simple/")
     }
 
-    /// What a view (its path or digest) left out or rewrote so far, with why.
+    /// What a view (its path or digest) left out or rewrote so far, with why: `a-1.0.tar.gz: resolution_budget: …`. Where
+    /// there is a word for the reason, it comes first.
     pub fn left_out(&self, view: &str) -> Vec<String> {
         let digest = view.strip_prefix("/s/").unwrap_or(view);
         let digest = digest.split('/').next().unwrap_or(digest);

@@ -43,7 +43,8 @@ impl Index {
         let (bytes, keep) = self.find_metadata(file, builder).await?;
         let bytes = checked(file, bytes)?;
         if keep {
-            self.remember("metadata", &key, &bytes)?;
+            // what cannot be kept (a full disk) is read again the next time
+            let _ = self.remember("metadata", &key, &bytes);
         }
         Ok(bytes)
     }

@@ -136,11 +136,8 @@ async fn a_download_to_a_full_disk_is_our_trouble_and_not_the_file_s() {
 
     let ballast = fill(&disk);
     server.project("b", &[wheel("b", "1.0", &[], 5)]);
-    // a page that cannot be cached is told like any other trouble with the disk, or used without its cache
-    match index.project("b").await {
-        Ok(project) => assert_eq!(project.files.len(), 1),
-        Err(error) => assert_eq!(error.reason().code, ReasonCode::Storage, "{error:?}"),
-    }
+    // a page that cannot be cached is used all the same
+    assert_eq!(index.project("b").await.unwrap().files.len(), 1);
     // what is cached is still there
     assert!(index.project("a").await.is_ok());
     std::fs::remove_file(ballast).unwrap();

@@ -413,7 +413,7 @@ fn unfetched(file: &ProjectFile, project: &str, version: &str, error: &IndexErro
     ) {
         (Status::Broken, ReasonCode::HashMismatch)
     } else {
-        (Status::Error, ReasonCode::Download)
+        (Status::Error, error.reason().code)
     };
     let reason = Reason::new(code, format!("{}: {}", file.filename, chain(error)));
     let file = file.sha256.clone().map(|sha256| {

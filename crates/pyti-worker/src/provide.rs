@@ -146,7 +146,7 @@ impl Worker {
                 .index
                 .fetch(&file, &|_, _| ())
                 .await
-                .map_err(|e| download(format!("{}: {}", file.filename, chain(&e))))?;
+                .map_err(|e| Reason::new(e.reason().code, format!("{}: {}", file.filename, chain(&e))))?;
             let wheel = BoxWheel {
                 name: package.name,
                 version: package.version,

@@ -117,7 +117,13 @@ impl World {
         }
         // an error of our own says what it is
         for envelope in run.jobs.values().flatten() {
-            if let Event::Ended { task, result: TaskResult::Exception, chain, .. } = &envelope.event {
+            if let Event::Ended {
+                task,
+                result: TaskResult::Exception,
+                chain,
+                ..
+            } = &envelope.event
+            {
                 eprintln!("{task} ended with an exception: {chain:?}");
             }
         }
@@ -694,13 +700,96 @@ fn a_requirement_that_nobody_meets_is_named_in_one_sentence_with_uv_s_words() {
 
 #[test]
 fn an_index_that_fails_halfway_is_no_finding_about_the_distribution() {
-    let Some(place) = Place::new("an_index_that_fails_halfway_is_no_finding_about_the_distribution") else { return };
+    let Some(place) = Place::new("an_index_that_fails_halfway_is_no_finding_about_the_distribution") else {
+        return;
+    };
     let names = ["sdist-only-dependency", "only-an-sdist", "plain-backend"];
-    let faults = Faults::none().on("/simple/only-an-sdist/", Fault::Status { code: 500, times: 1000 });
-    let world = World { place, index: LocalIndex::start(fixtures(&names), faults).unwrap() };
+    let faults = Faults::none().on(
+        "/simple/only-an-sdist/",
+        Fault::Status {
+            code: 500,
+            times: 1000,
+        },
+    );
+    let world = World {
+        place,
+        index: LocalIndex::start(fixtures(&names), faults).unwrap(),
+    };
     let run = world.run(&["sdist-only-dependency", "--only", "wheel"]);
     assert_eq!(run.status(), "error", "{}", run.summary);
     assert_eq!(run.reasons(), ["download"], "{}", run.summary);
-    let Some(RawData::Resolve(raw)) = run.ended("", "lock-runtime").raw else { panic!("no lock") };
-    assert!(raw.left_out.iter().any(|line| line.starts_with("only-an-sdist: ")), "{raw:?}");
+    let Some(RawData::Resolve(raw)) = run.ended("", "lock-runtime").raw else {
+        panic!("no lock")
+    };
+    assert!(
+        raw.left_out
+            .iter()
+            .any(|line| line.starts_with("only-an-sdist: ")),
+        "{raw:?}"
+    );
+}
+
+/// Runs `pyti` in a mount namespace where its caches lie on a disk of that size; the exit code and the objects.
+fn run_on_small_disk(world: &World, size: &str, arguments: &[&str]) -> Option<(i32, Value)> {
+    let cache = world.place.path().join("cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    let command = world.place.pyti(support::run_arguments(&world.index, arguments));
+    let script = "mount -t tmpfs -o size=$1,mode=0700 tmpfs \"$2\" || exit 77; shift 2; exec \"$@\"";
+    let mut wrapped = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        wrapped.args(["--user", "--map-root-user"]);
+    }
+    wrapped
+        .args(["--mount", "sh", "-c", script, "sh", size])
+        .arg(&cache);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    let output = wrapped.current_dir(world.place.work()).output().ok()?;
+    let code = output.status.code()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if code == 77 || said.contains("unshare:") {
+        skipped(
+            "a full disk",
+            &format!("no tmpfs can be mounted in a namespace here: {said}"),
+        );
+        return None;
+    }
+    let object = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {said}"));
+    Some((code, object))
+}
+
+#[test]
+fn a_full_disk_is_our_trouble_and_with_room_it_goes_on() {
+    let what = "a_full_disk_is_our_trouble_and_with_room_it_goes_on";
+    let Some(world) = World::new(what, &["sdist-only-dependency", "only-an-sdist", "plain-backend"]) else {
+        return;
+    };
+    // pytest and what it needs do not fit: the wheel itself and its dependency do
+    let Some(world) = world.with_tools(what) else {
+        return;
+    };
+    let arguments = ["sdist-only-dependency", "--only", "wheel"];
+    let Some((_, object)) = run_on_small_disk(&world, "160k", &arguments) else {
+        return;
+    };
+    let told = object["reasons"].as_array().unwrap();
+    assert!(
+        told.iter()
+            .any(|reason| reason["code"] == "storage" && reason["blame"] == "us"),
+        "{object}"
+    );
+    // nothing is said of the distribution
+    assert!(told.iter().all(|reason| reason["blame"] == "us"), "{object}");
+    // the recording is whole, and the twin with room passes
+    let folder = PathBuf::from(object["recording"].as_str().unwrap());
+    assert!(std::fs::read_dir(folder).unwrap().count() > 0);
+    let Some((code, object)) = run_on_small_disk(&world, "64m", &arguments) else {
+        return;
+    };
+    assert_eq!((code, object["status"].as_str()), (0, Some("pass")), "{object}");
 }

@@ -130,11 +130,7 @@ fn accept(cx: &Cx<'_>, wish: &Wish, provided: Provided) -> Locked {
 }
 
 /// Runs uv in a box that can reach the lens and nothing else.
-fn compile(
-    cx: &Cx<'_>,
-    wish: &Wish,
-    view: &str,
-) -> Result<Result<String, Unmet>, pyti_graph::TaskError> {
+fn compile(cx: &Cx<'_>, wish: &Wish, view: &str) -> Result<Result<String, Unmet>, pyti_graph::TaskError> {
     let job = cx.context();
     let plan = &job.order.plan;
     let compile = uv::Compile {
@@ -189,15 +185,23 @@ struct Unmet {
 impl Unmet {
     /// The reason, with what the lens knows and uv cannot: why it left versions out.
     fn reason(&self, left_out: &[String]) -> Reason {
-        let spent = left_out.iter().any(|line| line.contains(ReasonCode::ResolutionBudget.word()));
+        let any = |code: ReasonCode| {
+            let mark = format!(": {}: ", code.word());
+            left_out.iter().any(|line| line.contains(&mark))
+        };
         let code = match self.code {
-            ReasonCode::Unresolvable if spent => ReasonCode::ResolutionBudget,
+            ReasonCode::Unresolvable if any(ReasonCode::ResolutionBudget) => ReasonCode::ResolutionBudget,
+            ReasonCode::Download if any(ReasonCode::Storage) => ReasonCode::Storage,
             code => code,
         };
         let detail = match left_out {
             [] => self.sentence.clone(),
             [one] => format!("{} ({one})", self.sentence),
-            [first, more @ ..] => format!("{} ({first}; and {} more were left out)", self.sentence, more.len()),
+            [first, more @ ..] => format!(
+                "{} ({first}; and {} more were left out)",
+                self.sentence,
+                more.len()
+            ),
         };
         Reason::new(code, detail)
     }

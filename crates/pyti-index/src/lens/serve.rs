@@ -99,7 +99,10 @@ async fn page(State(lens): State<Arc<Lens>>, Path((view, name)): Path<(String, S
         Err(IndexError::UnknownProject { .. }) => return absent("unknown project"),
         Err(error) => {
             // uv gives up the whole resolution on 5xx, and rightly: nothing was learned about the project
-            open.note(name.as_ref(), error.to_string());
+            open.note(
+                name.as_ref(),
+                format!("{}: {}", error.reason().code.word(), describe(&error)),
+            );
             return answer(
                 StatusCode::BAD_GATEWAY,
                 "text/plain; charset=utf-8",
@@ -193,7 +196,10 @@ async fn file(
         Entry::Wheel(file) => match lens.index.metadata(file, None).await {
             Ok(bytes) => (bytes, true),
             Err(error) => {
-                open.note(&file.filename, describe(&error));
+                open.note(
+                    &file.filename,
+                    format!("{}: {}", error.reason().code.word(), describe(&error)),
+                );
                 return if is_passing(&error) {
                     unavailable(describe(&error))
                 } else {
@@ -256,7 +262,10 @@ async fn sdist(lens: &Lens, open: &Open, file: &ProjectFile) -> Result<Vec<u8>, 
             return Err((format!("must be built: {why}"), false));
         }
         Err(MetadataError::MustBuild { .. }) => {}
-        Err(error) => return Err((describe(&error), is_passing(&error))),
+        Err(error) => {
+            let why = format!("{}: {}", error.reason().code.word(), describe(&error));
+            return Err((why, is_passing(&error)));
+        }
     }
     {
         let mut built = lock(&open.built);
