@@ -16,8 +16,8 @@ use pyti_resolve::lock::{IndexLock, LockedPackage};
 use pyti_resolve::requirements;
 use pyti_sandbox::RESULTS_FD;
 
-use super::wheel::normal;
 use super::lock::{Unlocked, Wish, conclude, lock, lock_and_put};
+use super::wheel::normal;
 use super::{
     FACTS, INSPECTION, INSTALLED, RUNTIME_LOCK, TEST_ENVIRONMENT, TEST_LOCK, TREE, WHEEL, Wheel, install,
 };
@@ -205,7 +205,10 @@ fn subject(cx: &Cx<'_>) -> Result<(Offered, Vec<String>), pyti_graph::TaskError>
     let (name, version) = if target.kind == FileKind::Folder {
         // the name of a folder is no claim: it is called what its build says
         let metadata = &facts.metadata;
-        (normal(&metadata.name.lossy()), metadata.version.lossy().trim().to_owned())
+        (
+            normal(&metadata.name.lossy()),
+            metadata.version.lossy().trim().to_owned(),
+        )
     } else {
         (target.project.clone(), target.version.clone())
     };

@@ -135,8 +135,11 @@ pub fn descendants(of: u32, word: &str) -> Vec<u32> {
         .collect();
     let mut below = BTreeSet::from([of]);
     loop {
-        let more: Vec<u32> =
-            all.iter().filter(|(id, parent)| below.contains(parent) && !below.contains(id)).map(|(id, _)| *id).collect();
+        let more: Vec<u32> = all
+            .iter()
+            .filter(|(id, parent)| below.contains(parent) && !below.contains(id))
+            .map(|(id, _)| *id)
+            .collect();
         if more.is_empty() {
             break;
         }
@@ -144,7 +147,8 @@ pub fn descendants(of: u32, word: &str) -> Vec<u32> {
     }
     below.remove(&of);
     let says = |id: &u32| {
-        fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))
+        fs::read(format!("/proc/{id}/cmdline"))
+            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))
     };
     below.into_iter().filter(says).collect()
 }

@@ -48,7 +48,12 @@ pub fn served(test: &str, names: &[&str], faults: Faults) -> Option<LocalIndex> 
     let wheels = tools::wheels().map_err(|why| skipped(test, &why)).ok()?;
     let mut all = fixtures(names);
     all.extend(fixtures(&["plain-backend"]));
-    Some(LocalIndex::start(all, faults).unwrap().with_folder(&wheels).unwrap())
+    Some(
+        LocalIndex::start(all, faults)
+            .unwrap()
+            .with_folder(&wheels)
+            .unwrap(),
+    )
 }
 
 /// Folders of one user who never was here before, and nothing of the machine's own configuration.
@@ -233,11 +238,24 @@ impl Place {
         let deadline = Instant::now() + Duration::from_mins(1);
         while !heard.lock().unwrap().contains(said) {
             let ended = child.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < deadline, "never said {said:?}: {}", heard.lock().unwrap());
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "never said {said:?}: {}",
+                heard.lock().unwrap()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
-        let what = arguments.iter().map(|a| a.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
-        Running { child, heard, reader, what }
+        let what = arguments
+            .iter()
+            .map(|a| a.as_ref().to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ");
+        Running {
+            child,
+            heard,
+            reader,
+            what,
+        }
     }
 
     /// Waits for what was started so.
