@@ -1,95 +1,131 @@
-//! JUnit XML: a suite for each job's tests, and one for its tasks.
+//! JUnit XML: a suite for the steps of each file, and one for its tests.
 
 use std::time::Duration;
 
 use pyti_model::outcome::TaskResult;
-use pyti_model::raw::TestOutcome;
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use pyti_model::raw::{Test, TestOutcome};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::Run;
-use crate::sentences::reason;
+use crate::sentences::{self, shown, shown_str};
+use crate::telling;
+use crate::view;
 
-/// The report cannot be written.
+/// A report that cannot be written as XML.
 #[derive(Debug, thiserror::Error)]
-#[error("the JUnit report cannot be written")]
-pub struct JUnitError(#[source] quick_junit::SerializeError);
-
-/// Writes the run as JUnit XML.
-pub fn junit(run: &Run<'_>) -> Result<String, JUnitError> {
-    let mut report = Report::new(format!("{} on {}", run.title(), run.interpreter));
-    for job in &run.jobs {
-        let file = job
-            .record
-            .file
-            .as_ref()
-            .map_or("file", |file| file.filename.as_str());
-        let mut tasks = TestSuite::new(format!("{file}: tasks"));
-        for (name, result, reasons) in &job.judgement.tasks {
-            let said: Vec<String> = reasons.iter().map(reason).collect();
-            let status = match result {
-                TaskResult::Success | TaskResult::Warnings => TestCaseStatus::success(),
-                TaskResult::Skipped | TaskResult::Cancelled => {
-                    let mut status = TestCaseStatus::skipped();
-                    status.set_message(said.join("; "));
-                    status
-                }
-                TaskResult::Failure => bad(NonSuccessKind::Failure, &said.join("; "), ""),
-                TaskResult::Exception | TaskResult::Retry => bad(NonSuccessKind::Error, &said.join("; "), ""),
-            };
-            let mut case = TestCase::new(name.clone(), status);
-            case.set_classname(file.to_owned());
-            case.set_time(duration(job.record.task(name).map_or(0.0, |task| task.wall_s)));
-            tasks.add_test_case(case);
-        }
-        report.add_test_suite(tasks);
-        let Some(test) = job.record.test() else { continue };
-        let mut suite = TestSuite::new(format!("{file}: tests"));
-        for case in &test.cases {
-            let message = case.message.visible_lines();
-            let first = message.lines().next().unwrap_or("").to_owned();
-            let status = match case.outcome {
-                TestOutcome::Passed | TestOutcome::Xfailed => TestCaseStatus::success(),
-                TestOutcome::Skipped => {
-                    let mut status = TestCaseStatus::skipped();
-                    status.set_message(first);
-                    status
-                }
-                TestOutcome::Failed | TestOutcome::Xpassed => bad(NonSuccessKind::Failure, &first, &message),
-                TestOutcome::Error => bad(NonSuccessKind::Error, &first, &message),
-            };
-            let mut entry = TestCase::new(case.id.visible(), status);
-            entry.set_classname(file.to_owned());
-            entry.set_time(duration(case.wall_s));
-            if !case.output.is_empty() {
-                entry.set_system_out(case.output.visible_lines());
-            }
-            suite.add_test_case(entry);
-        }
-        for (place, text) in &test.collection_errors {
-            let case = TestCase::new(
-                format!("collecting {}", place.visible()),
-                bad(
-                    NonSuccessKind::Error,
-                    "cannot be collected",
-                    &text.visible_lines(),
-                ),
-            );
-            suite.add_test_case(case);
-        }
-        report.add_test_suite(suite);
-    }
-    report.to_string().map_err(JUnitError)
+#[error("the run {run} cannot be written as JUnit XML")]
+pub struct JUnitError {
+    run: String,
+    source: quick_junit::SerializeError,
 }
 
-fn bad(kind: NonSuccessKind, message: &str, text: &str) -> TestCaseStatus {
-    let mut status = TestCaseStatus::non_success(kind);
-    status.set_message(message.to_owned());
-    if !text.is_empty() {
-        status.set_description(text.to_owned());
+/// JUnit XML, for other programs. Tests that the recording counts and does not list are told as a property.
+pub fn junit(run: &Run<'_>) -> Result<String, JUnitError> {
+    let mut report = Report::new(format!("pyti {}", shown_str(run.name)));
+    for file in view::files(run) {
+        let mut steps = TestSuite::new(format!("{} steps", file.filename));
+        steps.set_time(seconds(file.job.record.wall_s));
+        steps.add_property(Property::new("status", file.job.judgement.outcome.status.word()));
+        for reason in &file.job.judgement.outcome.reasons {
+            steps.add_property(Property::new("reason", reason.code.word()));
+        }
+        for task in &file.job.record.tasks {
+            let (result, reasons) = view::judged(file.job, task);
+            let sentence = sentences::task(task, result, reasons);
+            let mut case = TestCase::new(shown_str(&task.name), status(result, &sentence));
+            case.set_classname(view::kind_word(view::kind(file.job)))
+                .set_time(seconds(task.wall_s));
+            if matches!(result, TaskResult::Failure | TaskResult::Exception) {
+                case.set_system_out(telling::lines(task).join("\n"));
+            }
+            steps.add_test_case(case);
+        }
+        report.add_test_suite(steps);
+        if let Some(test) = file.job.record.test() {
+            report.add_test_suite(tests(&file.filename, test));
+        }
     }
+    report.to_string().map_err(|source| JUnitError {
+        run: run.id.to_owned(),
+        source,
+    })
+}
+
+fn status(result: TaskResult, sentence: &str) -> TestCaseStatus {
+    let mut status = match result {
+        TaskResult::Success | TaskResult::Warnings => return TestCaseStatus::success(),
+        TaskResult::Failure => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        TaskResult::Exception | TaskResult::Retry => TestCaseStatus::non_success(NonSuccessKind::Error),
+        TaskResult::Skipped | TaskResult::Cancelled => TestCaseStatus::skipped(),
+    };
+    status.set_message(sentence);
     status
 }
 
-fn duration(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+fn tests(filename: &str, test: &Test) -> TestSuite {
+    let mut suite = TestSuite::new(format!("{filename} tests"));
+    suite.add_property(Property::new("source", shown_str(&test.source)));
+    suite.add_property(Property::new("runner", test.recipe.runner.word()));
+    suite.add_property(Property::new("counts", sentences::counts(&test.counts)));
+    if test.cases_dropped > 0 {
+        suite.add_property(Property::new("not_listed", test.cases_dropped.to_string()));
+    }
+    for case in &test.cases {
+        let message = telling::core(&case.message.visible_lines());
+        let mut status = match case.outcome {
+            TestOutcome::Passed | TestOutcome::Xpassed => TestCaseStatus::success(),
+            TestOutcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+            TestOutcome::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
+            TestOutcome::Skipped | TestOutcome::Xfailed => TestCaseStatus::skipped(),
+        };
+        if !matches!(case.outcome, TestOutcome::Passed | TestOutcome::Xpassed) {
+            status.set_message(message);
+            if matches!(case.outcome, TestOutcome::Failed | TestOutcome::Error) {
+                status.set_description(case.message.visible_lines());
+            }
+        }
+        let (class, name) = split(&shown(&case.id));
+        let mut xml = TestCase::new(name, status);
+        xml.set_classname(class).set_time(seconds(case.wall_s));
+        if !case.output.is_empty() {
+            xml.set_system_out(case.output.visible_lines());
+        }
+        suite.add_test_case(xml);
+    }
+    suite
+}
+
+/// Class and name of a test's id: pytest's `file::Class::name`, unittest's `module.Class.name`.
+fn split(id: &str) -> (String, String) {
+    let plain = id.split('[').next().unwrap_or(id).len();
+    let head = &id[..plain];
+    let at = head
+        .rfind("::")
+        .map(|at| (at, 2))
+        .or_else(|| head.rfind('.').map(|at| (at, 1)));
+    match at {
+        Some((at, len)) if at > 0 => (id[..at].to_owned(), id[at + len..].to_owned()),
+        _ => ("tests".to_owned(), id.to_owned()),
+    }
+}
+
+fn seconds(s: f64) -> Duration {
+    Duration::try_from_secs_f64(s).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod unit {
+    use super::split;
+
+    #[test]
+    fn ids_are_split_before_their_parameters() {
+        let cases = [
+            ("a/b.py::C::m[x::y.z]", ("a/b.py::C", "m[x::y.z]")),
+            ("mod.Case.test", ("mod.Case", "test")),
+            ("alone", ("tests", "alone")),
+        ];
+        for (id, (class, name)) in cases {
+            assert_eq!(split(id), (class.to_owned(), name.to_owned()));
+        }
+    }
 }

@@ -4,24 +4,25 @@
 //! [`pyti_model::Foreign::visible`] and escaped again where the form needs it.
 
 mod diff;
-mod html;
 mod junit;
 mod markdown;
+mod page;
 mod paint;
 mod sentences;
 mod several;
 mod summary;
 mod telling;
 mod terminal;
+mod timeline;
 mod view;
 mod words;
 
 use pyti_judge::{JobRecord, Judgement};
 
-pub use diff::{diff_json, diff_terminal};
-pub use html::html;
+pub use diff::{diff_html, diff_json, diff_terminal};
 pub use junit::{JUnitError, junit};
 pub use markdown::markdown;
+pub use page::html;
 pub use several::several;
 pub use summary::summary;
 pub use terminal::{file_line, header_line, task_line, terminal, verdict_lines};
@@ -62,14 +63,4 @@ pub struct Look {
     pub width: usize,
     /// Only ASCII.
     pub ascii: bool,
-}
-
-impl Run<'_> {
-    /// `six 1.17.0`.
-    pub(crate) fn title(&self) -> String {
-        match self.version {
-            Some(version) => format!("{} {version}", self.name),
-            None => self.name.to_owned(),
-        }
-    }
 }

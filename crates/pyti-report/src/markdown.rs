@@ -1,81 +1,134 @@
-//! Markdown, for a comment or an issue.
+//! Markdown, for an issue or a comment.
+
+use pyti_model::outcome::TaskResult;
 
 use crate::Run;
-use crate::sentences::reason;
-use crate::view::{headline, rows};
+use crate::sentences::{self, shown_str};
+use crate::view;
 use crate::words::seconds;
 
-/// The run as Markdown.
+/// One run as Markdown. What came from a package is inside code, where nothing of it is markup.
 pub fn markdown(run: &Run<'_>) -> String {
-    let mut out = format!("## {} on {}\n\n", escape(&run.title()), escape(run.interpreter));
-    if let Some(job) = headline(run) {
-        let outcome = &job.judgement.outcome;
-        let reasons: Vec<String> = outcome
-            .reasons
-            .iter()
-            .map(|r| format!("{} (`{}`)", escape(&reason(r)), r.code))
-            .collect();
-        let said = if reasons.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", reasons.join("; "))
-        };
-        out.push_str(&format!("**{}**{said}\n\n", outcome.status.word()));
+    let (status, reasons) = view::outcome(run);
+    let answer = sentences::answer(status, reasons, view::headline(run).and_then(view::tests));
+    let mut out = format!(
+        "## {} {}: {}\n\n{}\n\n",
+        escape(&shown_str(run.name)),
+        escape(&shown_str(run.version.unwrap_or(""))),
+        status.word().to_uppercase(),
+        escape(&answer)
+    );
+    out.push_str(&format!(
+        "- Works? **{}**\n- Safe? **{}**\n- On: {}, {}, no network\n",
+        escape(sentences::status(status)),
+        escape(view::verdict_words(view::verdict(run))),
+        escape(&shown_str(run.interpreter)),
+        escape(&shown_str(run.isolation)),
+    ));
+    for reason in reasons.iter().take(8) {
+        let who = sentences::blame(reason.blame)
+            .map(|who| format!(" ({who})"))
+            .unwrap_or_default();
+        out.push_str(&format!(
+            "- {}: {}{who}\n",
+            code(reason.code.word()),
+            escape(&sentences::reason(reason))
+        ));
     }
-    for job in &run.jobs {
-        if let Some(file) = &job.record.file {
-            out.push_str(&format!("### {}\n\n", escape(&file.filename)));
-        }
-        let rows = rows(*job, true);
-        if rows.is_empty() {
+    for file in view::files(run) {
+        out.push_str(&format!("\n### {}\n\n", code(&file.filename)));
+        if file.rows.is_empty() {
+            let outcome = &file.job.judgement.outcome;
+            out.push_str(&format!(
+                "{}\n",
+                escape(&sentences::answer(outcome.status, &outcome.reasons, None))
+            ));
             continue;
         }
-        out.push_str("| task | result | what | time |\n|---|---|---|---:|\n");
-        for row in rows {
-            out.push_str(&format!(
-                "| {} | {} | {} | {} |\n",
-                row.name,
-                row.result,
-                escape(&row.sentence),
+        out.push_str("| Step | Result | What | Time |\n|---|---|---|---:|\n");
+        for row in &file.rows {
+            let time = if row.result == TaskResult::Skipped {
+                String::new()
+            } else {
                 seconds(row.wall_s)
-            ));
-            for detail in row.lines {
-                out.push_str(&format!("| | | {} | |\n", escape(&detail)));
-            }
+            };
+            let (name, what) = (escape(&row.name), escape(&row.sentence));
+            out.push_str(&format!("| {name} | {} | {what} | {time} |\n", row.result));
         }
-        out.push('\n');
+        for row in file.rows.iter().filter(|row| !row.lines.is_empty()) {
+            out.push_str(&format!(
+                "\n{}:\n\n{}\n",
+                escape(&row.name),
+                block(&row.lines.join("\n"))
+            ));
+        }
     }
-    out.push_str(&format!("`pyti report {}`\n", run.id));
+    out.push_str(&format!(
+        "\nReport: {}\n",
+        code(&format!("pyti report {}", shown_str(run.id)))
+    ));
     out
 }
 
-/// Nothing of a package becomes a heading, a link, a mention, a table's border or HTML.
+/// Text in which nothing is markup, not even a link that a site would make by itself.
 fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         match c {
-            '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '@' => out.push_str("@\u{200b}"),
-            '\n' | '\r' => out.push(' '),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '#' | '|' | '!' | '~' => {
+            '&' => out.push_str("&amp;"),
+            // mentions and addresses are made into links by some sites
+            '@' => out.push_str("&#64;"),
+            ':' => out.push_str("&#58;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '!' | '~' => {
                 out.push('\\');
                 out.push(c);
             }
+            '\n' => out.push(' '),
             c => out.push(c),
         }
     }
     out
 }
 
+/// A code span that the text cannot end.
+fn code(text: &str) -> String {
+    let fence = "`".repeat(longest_run(text) + 1);
+    let text = text.replace('\n', " ").replace('|', "\\|");
+    let pad = if text.starts_with('`') || text.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// A code block that the text cannot end.
+fn block(text: &str) -> String {
+    let fence = "`".repeat(longest_run(text).max(2) + 1);
+    format!("{fence}text\n{text}\n{fence}")
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
 #[cfg(test)]
-mod tests {
-    use super::escape;
+mod unit {
+    use super::*;
 
     #[test]
-    fn nothing_of_a_package_is_markup() {
-        assert_eq!(escape("a|b"), "a\\|b");
-        assert_eq!(escape("[x](y)<script>"), "\\[x\\]\\(y\\)&lt;script&gt;");
+    fn code_cannot_be_left() {
+        assert_eq!(code("a"), "`a`");
+        assert_eq!(code("a``b"), "```a``b```");
+        assert_eq!(code("`x"), "`` `x ``");
+        assert_eq!(block("a\n````\nb"), "`````text\na\n````\nb\n`````");
+    }
+
+    #[test]
+    fn markup_is_only_text() {
+        assert_eq!(escape("<b>*x*</b> @me"), "&lt;b&gt;\\*x\\*&lt;/b&gt; &#64;me");
+        assert_eq!(escape("plain text, 3 files"), "plain text, 3 files");
     }
 }

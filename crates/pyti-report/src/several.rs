@@ -1,43 +1,89 @@
-//! Many targets: grouped by what they came to, most frequent first.
+//! Many targets: what they came to, grouped by reason, most frequent first.
 
 use std::collections::BTreeMap;
 
-use crate::view::headline;
-use crate::words::count;
+use pyti_model::outcome::{ReasonCode, Status};
+
+use crate::paint::{Ink, status_ink};
+use crate::sentences::{self, shown_str};
+use crate::view;
+use crate::words::{count, number};
 use crate::{Look, Run};
 
-/// A summary of several runs.
+/// Names shown for one reason.
+const NAMES: usize = 6;
+
+/// The end of a run with several targets or interpreters. It ends with a line break.
 pub fn several(runs: &[Run<'_>], look: &Look) -> String {
-    let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, Option<ReasonCode>), Vec<String>> = BTreeMap::new();
+    let pythons: std::collections::BTreeSet<&str> = runs.iter().map(|run| run.python).collect();
     for run in runs {
-        let Some(job) = headline(run) else { continue };
-        let outcome = &job.judgement.outcome;
-        let reason = outcome
-            .reasons
-            .first()
-            .map(|reason| reason.code.word().to_owned())
-            .unwrap_or_default();
-        let name = format!("{} ({})", run.title(), run.python);
+        let (status, reasons) = view::outcome(run);
+        let rank = Status::ALL.iter().position(|s| *s == status).unwrap_or(0);
+        let mut name = shown_str(run.name);
+        if pythons.len() > 1 {
+            name = format!("{name} ({})", shown_str(run.python));
+        }
         groups
-            .entry((outcome.status.word().to_owned(), reason))
+            .entry((rank, reasons.first().map(|r| r.code)))
             .or_default()
             .push(name);
     }
-    let mut sorted: Vec<_> = groups.into_iter().collect();
-    sorted.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
-    let mut out = format!(" {}\n", count(runs.len() as u64, "run"));
-    for ((status, reason), names) in sorted {
-        let what = if reason.is_empty() {
-            status
-        } else {
-            format!("{status}: {reason}")
-        };
-        let mut line = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-        if names.len() > 8 {
-            line.push_str(", …");
-        }
-        let line = look.cut(&line, look.width.saturating_sub(36).max(20));
-        out.push_str(&format!(" {:>5}  {what:<26} {line}\n", names.len()));
+    let mut totals: BTreeMap<usize, usize> = BTreeMap::new();
+    for ((rank, _), names) in &groups {
+        *totals.entry(*rank).or_default() += names.len();
     }
-    out
+    let mut lines = Vec::new();
+    let parts: Vec<String> = totals
+        .iter()
+        .filter_map(|(rank, n)| {
+            Status::ALL
+                .get(*rank)
+                .map(|s| look.ink(status_ink(*s), &format!("{n} {s}")))
+        })
+        .collect();
+    lines.push(format!(
+        " {}: {}",
+        look.ink(Ink::Strong, &count(runs.len() as u64, "run")),
+        if parts.is_empty() {
+            "nothing was run".to_owned()
+        } else {
+            parts.join(", ")
+        }
+    ));
+    let mut sorted: Vec<_> = groups.into_iter().collect();
+    // most frequent first; ties in the order of the statuses
+    sorted.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.0.cmp(&b.0)));
+    for ((rank, code), names) in sorted {
+        let Some(status) = Status::ALL.get(rank).copied() else {
+            continue;
+        };
+        let why = code.map_or_else(|| sentences::status(status), ReasonCode::meaning);
+        let word = format!("{:<7}", status.word().to_uppercase());
+        let head = format!(
+            " {:>5}  {}  ",
+            number(names.len() as u64),
+            look.ink(status_ink(status), &word)
+        );
+        lines.push(format!(
+            "{head}{}",
+            look.cut(&look.plain(why), look.columns().saturating_sub(17))
+        ));
+        let mut shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+        if names.len() > NAMES {
+            shown.push_str(&format!(" and {} more", names.len() - NAMES));
+        }
+        let shown = look.cut(&look.plain(&shown), look.columns().saturating_sub(17));
+        lines.push(format!("{}{}", " ".repeat(17), look.ink(Ink::Quiet, &shown)));
+    }
+    let first_bad = runs
+        .iter()
+        .find(|run| !view::outcome(run).0.is_good())
+        .or_else(|| runs.first());
+    if let Some(run) = first_bad {
+        lines.push(look.plain(&format!(" {}", crate::terminal::next(run))));
+    }
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text
 }

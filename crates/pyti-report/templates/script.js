@@ -1,25 +1,106 @@
 "use strict";
-for (const box of document.querySelectorAll(".filters")) {
-  box.hidden = false;
-  const search = box.querySelector("[data-filter]");
-  const outcome = box.querySelector("select[data-outcome]");
-  const sort = box.querySelector("[data-sort]");
-  const body = document.getElementById(search.dataset.filter).tBodies[0];
-  const original = Array.from(body.rows);
-  let slowest = false;
-  const show = () => {
-    const text = search.value.toLowerCase();
-    for (const row of original) {
-      const fits = !outcome.value || row.dataset.outcome === outcome.value;
-      row.hidden = !(fits && row.textContent.toLowerCase().includes(text));
+(function () {
+  var data = JSON.parse(document.getElementById("data").textContent);
+  var tests = (data.tests || []).filter(function (list) { return list.length > 0; });
+  function cell(row, text, name) {
+    var td = document.createElement("td");
+    if (name === "id") {
+      var code = document.createElement("code");
+      code.textContent = text;
+      td.appendChild(code);
+    } else {
+      td.textContent = text;
+      if (name) { td.className = name; }
     }
-  };
-  search.addEventListener("input", show);
-  outcome.addEventListener("change", show);
-  sort.addEventListener("click", () => {
-    slowest = !slowest;
-    const rows = slowest ? [...original].sort((a, b) => b.dataset.wall - a.dataset.wall) : original;
-    body.append(...rows);
-    sort.textContent = slowest ? "original order" : "slowest first";
+    row.appendChild(td);
+  }
+  var later = 0;
+  document.querySelectorAll(".tests").forEach(function (part) {
+    var table = part.querySelector(".cases");
+    if (!table) { return; }
+    var tools = part.querySelector(".tools");
+    var body = table.tBodies[0];
+    var find = part.querySelector(".find");
+    var order = part.querySelector(".order");
+    var found = part.querySelector(".found");
+    var more = Number(table.dataset.more) > 0 ? tests[later++] : null;
+    var all = part.querySelector(".all");
+    var given = Array.from(body.rows);
+    tools.hidden = false;
+    function load() {
+      if (!more) { return; }
+      var rows = document.createDocumentFragment();
+      more.forEach(function (test) {
+        var row = document.createElement("tr");
+        row.className = "o-" + test.outcome;
+        row.dataset.o = test.outcome;
+        row.dataset.ms = test.ms;
+        cell(row, test.outcome);
+        cell(row, test.id, "id");
+        cell(row, test.time, "num");
+        rows.appendChild(row);
+      });
+      body.appendChild(rows);
+      given = Array.from(body.rows);
+      more = null;
+      var note = part.querySelector(".more");
+      if (note) { note.remove(); }
+    }
+    function off() {
+      return Array.from(part.querySelectorAll(".filter[aria-pressed=false]")).map(function (b) { return b.dataset.outcome; });
+    }
+    function show() {
+      var words = find.value.toLowerCase();
+      var hidden = off();
+      if (words || hidden.length) { load(); }
+      var n = 0;
+      given.forEach(function (row) {
+        var yes = hidden.indexOf(row.dataset.o) < 0 && (!words || row.textContent.toLowerCase().indexOf(words) >= 0);
+        row.hidden = !yes;
+        if (yes) { n += 1; }
+      });
+      found.textContent = words || hidden.length ? n + " of " + given.length : "";
+    }
+    find.addEventListener("input", show);
+    part.querySelectorAll(".filter").forEach(function (button) {
+      button.addEventListener("click", function () {
+        button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") === "true" ? "false" : "true");
+        show();
+      });
+    });
+    order.addEventListener("change", function () {
+      load();
+      var rows = given.slice();
+      if (order.value === "slow") {
+        rows.sort(function (a, b) { return b.dataset.ms - a.dataset.ms; });
+      } else if (order.value === "name") {
+        rows.sort(function (a, b) { return a.cells[1].textContent < b.cells[1].textContent ? -1 : 1; });
+      }
+      rows.forEach(function (row) { body.appendChild(row); });
+      show();
+    });
+    if (all) {
+      all.hidden = false;
+      all.addEventListener("click", function () { load(); show(); });
+    }
   });
-}
+  document.addEventListener("keydown", function (event) {
+    if (event.key !== "/" || /^(input|select|textarea)$/i.test(event.target.tagName)) { return; }
+    var find = document.querySelector(".find");
+    if (find) { event.preventDefault(); find.focus(); }
+  });
+  function open() {
+    var id = location.hash.slice(1);
+    var at = id && document.getElementById(id);
+    if (!at) { return; }
+    for (var up = at; up; up = up.parentElement) {
+      if (up.tagName === "DETAILS") { up.open = true; }
+    }
+    at.scrollIntoView();
+  }
+  addEventListener("hashchange", open);
+  addEventListener("beforeprint", function () {
+    document.querySelectorAll("details.part").forEach(function (d) { d.open = true; });
+  });
+  open();
+})();

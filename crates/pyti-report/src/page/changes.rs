@@ -1,0 +1,239 @@
+//! Which paths a task changed, by place.
+
+use pyti_model::Foreign;
+use pyti_model::effect::{Change, Changed, Entry};
+
+use crate::sentences::shown;
+use crate::words::{bytes, counted};
+
+/// Paths listed for one place.
+const MOST: usize = 60;
+
+/// Where in the box a path lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    SitePackages,
+    Environment,
+    Source,
+    Built,
+    Home,
+    Temporary,
+    Ours,
+    Elsewhere,
+}
+
+/// All places, in the order of the page: what is out of place comes first.
+const PLACES: [Place; 8] = [
+    Place::Elsewhere,
+    Place::Home,
+    Place::SitePackages,
+    Place::Environment,
+    Place::Source,
+    Place::Built,
+    Place::Temporary,
+    Place::Ours,
+];
+
+impl Place {
+    fn of(path: &Foreign) -> Self {
+        let path = path.lossy();
+        let within = |folder: &str| {
+            path.strip_prefix(folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if within("/.pyti") {
+            Self::Ours
+        } else if within("/home/dev/venv") {
+            if path.contains("/site-packages/") || path.ends_with("/site-packages") {
+                Self::SitePackages
+            } else {
+                Self::Environment
+            }
+        } else if within("/home/dev/src") {
+            Self::Source
+        } else if within("/home/dev/dist") {
+            Self::Built
+        } else if within("/home/dev") {
+            Self::Home
+        } else if within("/tmp") || within("/var/tmp") || within("/dev/shm") {
+            Self::Temporary
+        } else {
+            Self::Elsewhere
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::SitePackages => "site-packages",
+            Self::Environment => "the rest of the environment",
+            Self::Source => "the source tree",
+            Self::Built => "the folder for built files",
+            Self::Home => "the home folder",
+            Self::Temporary => "temporary folders",
+            Self::Ours => "PyTI's own folder",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+
+    fn is_out_of_place(self) -> bool {
+        matches!(self, Self::Elsewhere | Self::Home)
+    }
+}
+
+/// Changes in one place.
+pub(crate) struct PlacePart {
+    pub(crate) title: &'static str,
+    pub(crate) odd: bool,
+    pub(crate) summary: String,
+    pub(crate) paths: Vec<PathLine>,
+    pub(crate) more: usize,
+}
+
+/// One changed path.
+pub(crate) struct PathLine {
+    pub(crate) what: &'static str,
+    pub(crate) path: String,
+    pub(crate) note: String,
+}
+
+/// A task's changes, by place; byte code is counted and not listed.
+pub(crate) fn by_place(changes: &[Change]) -> Vec<PlacePart> {
+    let mut parts = Vec::new();
+    for place in PLACES {
+        let here: Vec<&Change> = changes
+            .iter()
+            .filter(|change| Place::of(&change.path) == place)
+            .collect();
+        if here.is_empty() {
+            continue;
+        }
+        let (code, rest): (Vec<&Change>, Vec<&Change>) =
+            here.into_iter().partition(|change| is_byte_code(change));
+        let files: Vec<&&Change> = rest
+            .iter()
+            .filter(|change| change.entry != Some(Entry::Folder))
+            .collect();
+        let of = |what: Changed| files.iter().filter(|change| change.what == what).count() as u64;
+        let mut words = Vec::new();
+        for (n, word) in [
+            (of(Changed::Added), "added"),
+            (of(Changed::Modified), "changed"),
+            (of(Changed::Deleted), "deleted"),
+        ] {
+            if n > 0 {
+                words.push(format!("{} {word}", counted(n, "file", "files")));
+            }
+        }
+        let size: u64 = files.iter().filter_map(|change| change.size).sum();
+        if size > 0 {
+            words.push(bytes(size));
+        }
+        if !code.is_empty() {
+            words.push(format!(
+                "{} of byte code",
+                counted(code.len() as u64, "entry", "entries")
+            ));
+        }
+        if words.is_empty() {
+            words.push("folders only".to_owned());
+        }
+        // folders are only worth a line where nothing else is
+        let listed: Vec<&Change> = if files.is_empty() {
+            rest.clone()
+        } else {
+            files.iter().map(|change| **change).collect()
+        };
+        parts.push(PlacePart {
+            title: place.title(),
+            odd: place.is_out_of_place(),
+            summary: words.join(", "),
+            more: listed.len().saturating_sub(MOST),
+            paths: listed.into_iter().take(MOST).map(line).collect(),
+        });
+    }
+    parts
+}
+
+fn is_byte_code(change: &Change) -> bool {
+    let path = change.path.lossy();
+    path.ends_with(".pyc") || path.ends_with("/__pycache__")
+}
+
+fn line(change: &Change) -> PathLine {
+    let what = match change.what {
+        Changed::Added => "added",
+        Changed::Modified => "changed",
+        Changed::Deleted => "deleted",
+    };
+    let mut notes = Vec::new();
+    match &change.entry {
+        Some(Entry::Link(target)) => notes.push(format!("link to {}", shown(target))),
+        Some(Entry::Folder) => notes.push("folder".to_owned()),
+        Some(Entry::Special) => notes.push("pipe, socket or device".to_owned()),
+        Some(Entry::File) | None => {}
+    }
+    if let Some(size) = change.size.filter(|_| change.entry == Some(Entry::File)) {
+        notes.push(bytes(size));
+    }
+    if let Some(mode) = change.mode {
+        if mode & 0o6000 != 0 {
+            notes.push(format!("set-id bits, mode {mode:o}"));
+        } else if change.entry == Some(Entry::File) && mode & 0o111 != 0 {
+            notes.push("executable".to_owned());
+        }
+    }
+    PathLine {
+        what,
+        path: shown(&change.path),
+        note: notes.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(path: &str) -> Change {
+        Change {
+            path: path.into(),
+            what: Changed::Added,
+            entry: Some(Entry::File),
+            size: Some(10),
+            mode: Some(0o644),
+        }
+    }
+
+    #[test]
+    fn places_are_told_by_whole_folders() {
+        let cases = [
+            (
+                "/home/dev/venv/lib/python3.13/site-packages/six.py",
+                Place::SitePackages,
+            ),
+            ("/home/dev/venv/bin/x", Place::Environment),
+            ("/home/dev/srcery", Place::Home),
+            ("/home/dev/src/a", Place::Source),
+            ("/home/dev/.bashrc", Place::Home),
+            ("/tmpfile", Place::Elsewhere),
+            ("/tmp/x", Place::Temporary),
+            ("/etc/passwd", Place::Elsewhere),
+            ("/.pyti/probes/x", Place::Ours),
+        ];
+        for (path, place) in cases {
+            assert_eq!(Place::of(&path.into()), place, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_place_comes_first_and_byte_code_is_counted() {
+        let parts = by_place(&[
+            change("/home/dev/venv/lib/python3.13/site-packages/a.py"),
+            change("/home/dev/venv/lib/python3.13/site-packages/__pycache__/a.cpython-313.pyc"),
+            change("/home/dev/.profile"),
+        ]);
+        assert_eq!(parts[0].title, "the home folder");
+        assert!(parts[0].odd);
+        assert_eq!(parts[1].summary, "1 file added, 10 B, 1 entry of byte code");
+        assert_eq!(parts[1].paths.len(), 1);
+    }
+}

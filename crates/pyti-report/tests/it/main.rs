@@ -1,0 +1,7 @@
+//! Reports of recordings that are built from the model's own types.
+
+mod forms;
+mod hostile;
+mod page;
+mod shown;
+mod support;
