@@ -75,8 +75,12 @@ def _plain(number):
         hooks.append("threads: %d" % threads)
     os.write(number, (json.dumps({"modules": modules, "paths": paths, "events": hooks}) + "\n").encode())
     # the audit takes this process's place: no child of ours is seen by anybody
-    os.set_inheritable(number, True)
-    os.execv(sys.executable, [sys.executable, "-S", sys.argv[0], str(number), "audit"])
+    try:
+        os.set_inheritable(number, True)
+        os.execv(sys.executable, [sys.executable, "-S", sys.argv[0], str(number), "audit"])
+    except (OSError, TypeError, ValueError):
+        # there is no second look then; the first one has been told
+        pass
 
 
 if sys.argv[2:] == ["audit"]:

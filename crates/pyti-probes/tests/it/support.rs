@@ -104,6 +104,18 @@ pub(crate) fn env(version: &str, name: &str, distributions: &[&str]) -> Option<E
     let lock = File::create(root.join(format!("{name}-{version}.lock"))).unwrap();
     lock.lock().unwrap();
     let done = folder.join("done");
+    // nobody waits for pip again and again where there is no network
+    let failed = root.join(format!("{name}-{version}.failed"));
+    let recently = |path: &Path| {
+        let changed = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        changed
+            .and_then(|at| at.elapsed().ok())
+            .is_some_and(|age| age.as_secs() < 300)
+    };
+    if !done.exists() && recently(&failed) {
+        skipped(&fs::read_to_string(&failed).unwrap_or_default());
+        return None;
+    }
     if !done.exists() {
         let _ = fs::remove_dir_all(&folder);
         let python = folder.join("bin/python3");
