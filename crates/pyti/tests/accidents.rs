@@ -10,7 +10,9 @@ use support::{Place, fixtures, leftovers, reasons, run_arguments, task};
 
 #[test]
 fn a_killed_agent_is_our_error_and_what_it_did_is_kept() {
-    let Some(place) = Place::new("a_killed_agent_is_our_error_and_what_it_did_is_kept") else { return };
+    let Some(place) = Place::new("a_killed_agent_is_our_error_and_what_it_did_is_kept") else {
+        return;
+    };
     let index = LocalIndex::start(fixtures(&["hangs-in-import", "no-tests"]), Faults::none()).unwrap();
     let arguments = run_arguments(&index, ["--only", "wheel", "hangs-in-import"]);
     let running = place.start_until(&arguments, "install: success");
@@ -24,21 +26,44 @@ fn a_killed_agent_is_our_error_and_what_it_did_is_kept() {
     let ended = place.wait_for(running).code(5);
     let object = ended.object();
     assert_eq!(object["status"], "error", "{}", ended.story());
-    assert!(reasons(&object).contains(&"worker_lost".to_owned()), "{}", ended.story());
-    assert_eq!(task(&object, "install").unwrap()["result"], "success", "{}", ended.story());
+    assert!(
+        reasons(&object).contains(&"worker_lost".to_owned()),
+        "{}",
+        ended.story()
+    );
+    assert_eq!(
+        task(&object, "install").unwrap()["result"],
+        "success",
+        "{}",
+        ended.story()
+    );
     place.ends(["report"]).code(0);
     place.run(&index, ["--only", "wheel", "no-tests"]).code(0);
 }
 
 /// A folder of the place becomes a file system of so many bytes, for this one `pyti`.
-fn with_little_disk(place: &Place, folder: &str, bytes: u64, arguments: &[std::ffi::OsString]) -> (i32, String) {
+fn with_little_disk(
+    place: &Place,
+    folder: &str,
+    bytes: u64,
+    arguments: &[std::ffi::OsString],
+) -> (i32, String) {
     let path = place.path().join(folder);
     std::fs::create_dir_all(&path).unwrap();
     let plain = place.pyti(arguments);
-    let mount = format!("mount -t tmpfs -o size={bytes} none {} && exec \"$@\"", path.display());
+    let mount = format!(
+        "mount -t tmpfs -o size={bytes} none {} && exec \"$@\"",
+        path.display()
+    );
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &mount, "sh"]).arg(plain.get_program()).args(plain.get_args());
-    command.current_dir(place.work()).env_clear().envs(std::env::vars_os());
+    command
+        .args(["--mount", "sh", "-c", &mount, "sh"])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    command
+        .current_dir(place.work())
+        .env_clear()
+        .envs(std::env::vars_os());
     for (name, value) in plain.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -46,7 +71,11 @@ fn with_little_disk(place: &Place, folder: &str, bytes: u64, arguments: &[std::f
         };
     }
     let output = command.output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     (output.status.code().unwrap_or(-1), said)
 }
 
@@ -63,7 +92,10 @@ fn a_full_disk_is_our_error() {
     for folder in ["data", "cache"] {
         let (code, said) = with_little_disk(&place, folder, 4096, &arguments);
         assert_eq!(code, 5, "{folder}: {said}");
-        assert!(said.contains("No space left") || said.contains("storage"), "{folder}: {said}");
+        assert!(
+            said.contains("No space left") || said.contains("storage"),
+            "{folder}: {said}"
+        );
     }
     let (code, said) = with_little_disk(&place, "data", 64 << 20, &arguments);
     assert_eq!(code, 0, "{said}");

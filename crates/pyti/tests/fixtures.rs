@@ -18,7 +18,9 @@ const LIMITS: &str = "timeout = 20\ninactivity = 4\nmemory = \"512M\"\ndisk = \"
 
 #[test]
 fn every_fixture_ends_as_its_manifest_says() {
-    let Some(place) = Place::new("every_fixture_ends_as_its_manifest_says") else { return };
+    let Some(place) = Place::new("every_fixture_ends_as_its_manifest_says") else {
+        return;
+    };
     place.configure(LIMITS);
     let all = pyti_fixtures::build_all().unwrap();
     let index = LocalIndex::start(all.clone(), Faults::none()).unwrap();
@@ -35,7 +37,10 @@ fn every_fixture_ends_as_its_manifest_says() {
     let wanted: Vec<&Fixture> = all
         .iter()
         .filter(|fixture| wheels || fixture.expected.needs.is_empty())
-        .filter(|fixture| only.as_ref().is_none_or(|only| only.contains(&fixture.name.as_str())))
+        .filter(|fixture| {
+            only.as_ref()
+                .is_none_or(|only| only.contains(&fixture.name.as_str()))
+        })
         .collect();
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -61,7 +66,12 @@ fn every_fixture_ends_as_its_manifest_says() {
     });
     let wrong = wrong.into_inner().unwrap();
     let text: Vec<_> = wrong.iter().map(|(_, story)| story.as_str()).collect();
-    assert!(wrong.iter().all(|(right, _)| *right), "{} are wrong:\n{}", wrong.len(), text.join("\n"));
+    assert!(
+        wrong.iter().all(|(right, _)| *right),
+        "{} are wrong:\n{}",
+        wrong.len(),
+        text.join("\n")
+    );
 }
 
 /// What is asked for: a yanked release is taken only when it is pinned.
@@ -93,7 +103,10 @@ fn complaints(fixture: &Fixture, ended: &Ended) -> Vec<String> {
         let reasons = object["reasons"].as_array().into_iter().flatten();
         for reason in reasons.filter(|reason| reason["code"] == first.word()) {
             if reason["blame"] != blame.to_string() {
-                wrong.push(format!("{first} is blamed on {}, not on {blame}", reason["blame"]));
+                wrong.push(format!(
+                    "{first} is blamed on {}, not on {blame}",
+                    reason["blame"]
+                ));
             }
         }
     }

@@ -16,7 +16,10 @@ fn with(test: &str, faults: Faults, options: &[&str]) -> Option<(Ended, LocalInd
     place.set("PIP_DEFAULT_TIMEOUT", "1");
     place.set("PIP_RETRIES", "1");
     let index = LocalIndex::start(fixtures(&["no-tests", "plain-backend"]), faults).unwrap();
-    let ended = place.run(&index, ["--only", "wheel"].iter().chain(options).chain(&["no-tests"]));
+    let ended = place.run(
+        &index,
+        ["--only", "wheel"].iter().chain(options).chain(&["no-tests"]),
+    );
     Some((ended, index))
 }
 
@@ -24,23 +27,37 @@ fn with(test: &str, faults: Faults, options: &[&str]) -> Option<(Ended, LocalInd
 fn expect(ended: &Ended, code: i32, status: &str, reason: &str) {
     let object = ended.object();
     assert_eq!(object["status"], status, "{}", ended.story());
-    assert!(reasons(&object).iter().any(|r| r == reason), "{reason}: {}", ended.story());
+    assert!(
+        reasons(&object).iter().any(|r| r == reason),
+        "{reason}: {}",
+        ended.story()
+    );
     assert_eq!(ended.code, code, "{}", ended.story());
 }
 
 #[test]
 fn a_page_that_fails_for_good_is_our_error_and_once_is_not() {
     let page = "/simple/no-tests/";
-    let Some((ended, index)) =
-        with("a page that fails", Faults::none().on(page, Fault::Status { code: 500, times: FOREVER }), &[])
-    else {
+    let Some((ended, index)) = with(
+        "a page that fails",
+        Faults::none().on(
+            page,
+            Fault::Status {
+                code: 500,
+                times: FOREVER,
+            },
+        ),
+        &[],
+    ) else {
         return;
     };
     expect(&ended, 5, "error", "download");
     assert!(ended.stdout.contains("500"), "{}", ended.story());
     assert!(index.count(page) >= 2, "it was not asked again");
     let once = Faults::none().on(page, Fault::Status { code: 503, times: 1 });
-    let Some((ended, _)) = with("a page that fails once", once, &[]) else { return };
+    let Some((ended, _)) = with("a page that fails once", once, &[]) else {
+        return;
+    };
     expect(&ended, 0, "load", "no_tests");
 }
 
@@ -49,37 +66,60 @@ fn an_index_that_stalls_ends_within_its_patience() {
     for fault in [Fault::Stall, Fault::Close] {
         let began = Instant::now();
         let faults = Faults::none().on("/simple/no-tests/", fault);
-        let Some((ended, _)) = with("an index that stalls", faults, &[]) else { return };
+        let Some((ended, _)) = with("an index that stalls", faults, &[]) else {
+            return;
+        };
         expect(&ended, 5, "error", "download");
-        assert!(began.elapsed() < Duration::from_secs(20), "{fault:?} took {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{fault:?} took {:?}",
+            began.elapsed()
+        );
     }
 }
 
 #[test]
 fn a_page_for_people_is_no_index_but_an_index_of_html_is() {
     let faults = Faults::none().on("/simple/no-tests/", Fault::Html);
-    let Some((ended, _)) = with("a page for people", faults, &[]) else { return };
+    let Some((ended, _)) = with("a page for people", faults, &[]) else {
+        return;
+    };
     let object = ended.object();
-    assert!(["error", "broken"].contains(&object["status"].as_str().unwrap()), "{}", ended.story());
+    assert!(
+        ["error", "broken"].contains(&object["status"].as_str().unwrap()),
+        "{}",
+        ended.story()
+    );
     assert!([4, 5].contains(&ended.code), "{}", ended.story());
-    let Some((ended, _)) = with("an index of HTML", Faults::none().on("", Fault::NoJson), &[]) else { return };
+    let Some((ended, _)) = with("an index of HTML", Faults::none().on("", Fault::NoJson), &[]) else {
+        return;
+    };
     expect(&ended, 0, "load", "no_tests");
 }
 
 #[test]
 fn another_byte_is_a_hash_mismatch() {
     let faults = Faults::none().on("/files/no_tests-1.0.0-py3-none-any.whl", Fault::WrongHash);
-    let Some((ended, _)) = with("another byte", faults, &[]) else { return };
+    let Some((ended, _)) = with("another byte", faults, &[]) else {
+        return;
+    };
     expect(&ended, 4, "broken", "hash_mismatch");
     assert_eq!(ended.object()["reasons"][0]["blame"], "environment");
-    let Some((ended, _)) = with("the same bytes", Faults::none(), &[]) else { return };
+    let Some((ended, _)) = with("the same bytes", Faults::none(), &[]) else {
+        return;
+    };
     expect(&ended, 0, "load", "no_tests");
 }
 
 #[test]
 fn a_file_that_is_cut_off_is_a_failed_download() {
-    let faults = Faults::none().on("/files/no_tests-1.0.0-py3-none-any.whl", Fault::Truncate { after: 100 });
-    let Some((ended, _)) = with("a file that is cut off", faults, &[]) else { return };
+    let faults = Faults::none().on(
+        "/files/no_tests-1.0.0-py3-none-any.whl",
+        Fault::Truncate { after: 100 },
+    );
+    let Some((ended, _)) = with("a file that is cut off", faults, &[]) else {
+        return;
+    };
     expect(&ended, 5, "error", "download");
 }
 
@@ -87,30 +127,49 @@ fn a_file_that_is_cut_off_is_a_failed_download() {
 fn a_page_and_metadata_without_end_are_capped() {
     let began = Instant::now();
     let faults = Faults::none().on("/simple/no-tests/", Fault::Huge { bytes: 4 << 30 });
-    let Some((ended, _)) = with("a page without end", faults, &[]) else { return };
+    let Some((ended, _)) = with("a page without end", faults, &[]) else {
+        return;
+    };
     expect(&ended, 5, "error", "download");
     // metadata beside the file is a courtesy: the wheel has its own
     let faults = Faults::none().on(".whl.metadata", Fault::Huge { bytes: 4 << 30 });
-    let Some((ended, _)) = with("metadata without end", faults, &[]) else { return };
+    let Some((ended, _)) = with("metadata without end", faults, &[]) else {
+        return;
+    };
     expect(&ended, 0, "load", "no_tests");
-    assert!(began.elapsed() < Duration::from_mins(1), "it took {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_mins(1),
+        "it took {:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
 fn poor_indexes_are_good_enough() {
-    let faults = Faults::none().on("", Fault::NoMetadata).on("", Fault::NoRanges).on("", Fault::NoEtag);
-    let Some((ended, _)) = with("a poor index", faults, &[]) else { return };
+    let faults = Faults::none()
+        .on("", Fault::NoMetadata)
+        .on("", Fault::NoRanges)
+        .on("", Fault::NoEtag);
+    let Some((ended, _)) = with("a poor index", faults, &[]) else {
+        return;
+    };
     expect(&ended, 0, "load", "no_tests");
 }
 
 #[test]
 fn an_unknown_name_gets_near_ones() {
-    let Some(place) = Place::new("an_unknown_name_gets_near_ones") else { return };
+    let Some(place) = Place::new("an_unknown_name_gets_near_ones") else {
+        return;
+    };
     let index = LocalIndex::start(fixtures(&["no-tests", "plain-backend"]), Faults::none()).unwrap();
     place.run(&index, ["--only", "wheel", "no-tests"]).code(0);
     let ended = place.run(&index, ["no-test"]);
     expect(&ended, 4, "broken", "unknown_project");
-    assert!(ended.stdout.contains("no-tests"), "no suggestion: {}", ended.story());
+    assert!(
+        ended.stdout.contains("no-tests"),
+        "no suggestion: {}",
+        ended.story()
+    );
     let ended = place.run(&index, ["nothing-is-like-this"]);
     expect(&ended, 4, "broken", "unknown_project");
     assert!(!ended.stdout.contains("there are"), "{}", ended.story());
@@ -119,12 +178,18 @@ fn an_unknown_name_gets_near_ones() {
     assert!(ended.stderr.contains("pyti run no-tests"), "{}", ended.story());
     let ended = place.run(&index, ["no-tests==7"]);
     expect(&ended, 4, "broken", "unknown_project");
-    assert!(ended.stdout.contains("1.0.0"), "it does not say what there is: {}", ended.story());
+    assert!(
+        ended.stdout.contains("1.0.0"),
+        "it does not say what there is: {}",
+        ended.story()
+    );
 }
 
 #[test]
 fn a_release_that_was_yanked_is_taken_only_when_it_is_pinned() {
-    let Some(place) = Place::new("a yanked release") else { return };
+    let Some(place) = Place::new("a yanked release") else {
+        return;
+    };
     let index = LocalIndex::start(fixtures(&["yanked-release", "plain-backend"]), Faults::none()).unwrap();
     let ended = place.run(&index, ["--only", "wheel", "yanked-release"]);
     expect(&ended, 4, "na", "yanked");

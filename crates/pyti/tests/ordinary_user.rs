@@ -35,11 +35,23 @@ fn is_root() -> bool {
 fn an_ordinary_user_gets_the_same_results() {
     let test = "an_ordinary_user_gets_the_same_results";
     if !is_root() {
-        support::skipped(test, "only root can become another user; all other tests run as an ordinary user here");
+        support::skipped(
+            test,
+            "only root can become another user; all other tests run as an ordinary user here",
+        );
         return;
     }
-    let names = ["unittest-passes", "tests-fail", "fills-memory", "forks-without-end", "double-forks", "hangs-in-import"];
-    let (Some(place), Some(index)) = (Place::new(test), support::served(test, &names, Faults::none())) else { return };
+    let names = [
+        "unittest-passes",
+        "tests-fail",
+        "fills-memory",
+        "forks-without-end",
+        "double-forks",
+        "hangs-in-import",
+    ];
+    let (Some(place), Some(index)) = (Place::new(test), support::served(test, &names, Faults::none())) else {
+        return;
+    };
     let place = place.owned_by(USER);
     place.configure("timeout = 20\ninactivity = 3\nmemory = \"512M\"\nprocesses = 48\n");
     let run = |name: &str| place.run(&index, ["--only", "wheel", name]);
@@ -48,15 +60,21 @@ fn an_ordinary_user_gets_the_same_results() {
     assert_eq!(status(&ended.object()), "pass", "{}", ended.story());
     let ended = run("tests-fail").code(1);
     assert_eq!(reasons(&ended.object())[0], "test_failures", "{}", ended.story());
-    for (name, reason) in
-        [("fills-memory", "memory_limit"), ("forks-without-end", "pids_limit"), ("hangs-in-import", "inactivity")]
-    {
+    for (name, reason) in [
+        ("fills-memory", "memory_limit"),
+        ("forks-without-end", "pids_limit"),
+        ("hangs-in-import", "inactivity"),
+    ] {
         let ended = run(name).code(1);
         assert_eq!(status(&ended.object()), "killed", "{}", ended.story());
         assert_eq!(reasons(&ended.object())[0], reason, "{}", ended.story());
     }
     let ended = run("double-forks").code(0);
-    assert!(reasons(&ended.object()).contains(&"survivors".to_owned()), "{}", ended.story());
+    assert!(
+        reasons(&ended.object()).contains(&"survivors".to_owned()),
+        "{}",
+        ended.story()
+    );
     place.ends(["doctor"]).code(0);
     let all_theirs = support::walk(&place.path().join("data")).iter().all(|path| {
         use std::os::unix::fs::MetadataExt as _;
@@ -77,7 +95,9 @@ fn tries(place: &Place, index: &pyti_fixtures::LocalIndex) {
 #[test]
 fn a_box_has_no_rights_whoever_opened_it() {
     let test = "a_box_has_no_rights_whoever_opened_it";
-    let (Some(place), Some(index)) = (Place::new(test), support::served(test, &[], Faults::none())) else { return };
+    let (Some(place), Some(index)) = (Place::new(test), support::served(test, &[], Faults::none())) else {
+        return;
+    };
     tries(&place, &index);
     if is_root() {
         let Some(place) = Place::new(test) else { return };
