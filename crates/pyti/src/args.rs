@@ -246,8 +246,11 @@ pub(crate) struct DiffArgs {
     /// The run after
     pub(crate) after: String,
     /// JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "html")]
     pub(crate) json: bool,
+    /// One self-contained page
+    #[arg(long)]
+    pub(crate) html: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -11,6 +11,8 @@ pub(crate) fn diff(args: &DiffArgs, look: &Look) -> anyhow::Result<u8> {
     let comparison = pyti_judge::compare::compare(&before.jobs, &after.jobs);
     let text = if args.json {
         pyti_report::diff_json(&comparison)?
+    } else if args.html {
+        pyti_report::diff_html(&comparison)
     } else {
         pyti_report::diff_terminal(&comparison, &look.report)
     };
