@@ -136,6 +136,9 @@ class Plugin(object):
 
     @staticmethod
     def outcome(report):
+        if report.outcome not in ("passed", "failed", "skipped"):
+            # a plugin's own word: pytest-rerunfailures says "rerun" before it tries again
+            return None
         expected = hasattr(report, "wasxfail")
         if report.passed:
             if report.when == "call":

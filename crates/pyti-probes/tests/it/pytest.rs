@@ -282,7 +282,7 @@ fn no_tests_are_exit_5_and_a_crash_in_the_middle_has_no_end() {
 #[test]
 fn coroutines_are_run_where_their_plugin_is() {
     let text = "import asyncio, pytest\n@pytest.mark.asyncio\nasync def test_a(): await asyncio.sleep(0)\n";
-    let Some(with) = env("3.13", "asyncio", &["pytest", "pytest-asyncio"]) else {
+    let Some(with) = env("3.13", "plugins", PLUGINS) else {
         return;
     };
     let (test, ran) = pytest(&with, &[("test_a.py", text)], &[]);
@@ -292,4 +292,49 @@ fn coroutines_are_run_where_their_plugin_is() {
     };
     let (test, ran) = pytest(&without, &[("test_a.py", text)], &[]);
     assert_eq!(test.counts.passed, 0, "{}", ran.told());
+}
+
+const PLUGINS: &[&str] = &["pytest", "pytest-asyncio", "pytest-rerunfailures"];
+
+#[test]
+fn a_test_that_passes_when_it_is_tried_again_has_passed() {
+    let Some(env) = env("3.13", "plugins", PLUGINS) else {
+        return;
+    };
+    let flaky = |passes_at: u32| {
+        format!("N = []\ndef test_a():\n    N.append(1)\n    assert len(N) >= {passes_at}\n")
+    };
+    let run = |passes_at| pytest(&env, &[("test_a.py", &flaky(passes_at))], &["--reruns=2"]);
+    let (test, ran) = run(2);
+    assert_eq!((test.counts.passed, test.counts.failed), (1, 0), "{}", ran.told());
+    assert_eq!((test.cases.len(), test.exit), (1, Some(0)));
+    let (test, ran) = run(9);
+    assert_eq!((test.counts.passed, test.counts.failed), (0, 1), "{}", ran.told());
+    assert_eq!(test.exit, Some(1));
+}
+
+#[test]
+fn subtests_of_the_older_plugin_are_counted_apart_too() {
+    let Some(env) = env("3.8", "subtests", &["pytest", "pytest-subtests"]) else {
+        return;
+    };
+    let text = |bad: u32| {
+        format!(
+            "def test_b(subtests):\n    for n in range(3):\n        with subtests.test(n=n): assert n != {bad}\n"
+        )
+    };
+    let (test, ran) = pytest(&env, &[("test_a.py", &text(9))], &[]);
+    assert_eq!(
+        (test.counts.passed, test.counts.failed, test.counts.subtests),
+        (1, 0, 3),
+        "{}",
+        ran.told()
+    );
+    let (test, ran) = pytest(&env, &[("test_a.py", &text(1))], &[]);
+    assert_eq!(
+        (test.counts.failed > 0, test.exit),
+        (true, Some(1)),
+        "{}",
+        ran.told()
+    );
 }

@@ -127,7 +127,13 @@ pub(crate) fn env(version: &str, name: &str, distributions: &[&str]) -> Option<E
             Command::new("python3")
                 .args(["-m", "pip", "--python"])
                 .arg(&python)
-                .args(["install", "--quiet", "--disable-pip-version-check", "--no-input"])
+                .args([
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-input",
+                    "--retries=1",
+                ])
                 .args(distributions)
                 .output()
         });
