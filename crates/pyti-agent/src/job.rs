@@ -6,15 +6,17 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyti_box::protocol::JobOrder;
 use pyti_box::rpc::Peer;
 use pyti_graph::{Outcome, TaskContext, TaskError};
 use pyti_model::effect::{Effect, Loss};
 use pyti_model::event::Event;
+use pyti_model::foreign::Foreign;
 use pyti_model::outcome::Reason;
 use pyti_model::raw::RawData;
-use pyti_sandbox::{Boxes, Command, Done, Layer, Lower};
+use pyti_sandbox::{Boxes, Command, Done, Layer, Listener, Lower};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::commands::PROBES;
@@ -68,8 +70,11 @@ impl Job {
     }
 
     /// Runs a command in a box of its own and records what it did.
-    pub(crate) fn run(&self, cx: &Cx<'_>, command: &Command) -> Result<Done, TaskError> {
+    pub(crate) fn run(&self, cx: &Cx<'_>, command: &mut Command) -> Result<Done, TaskError> {
         let task = cx.task().to_string();
+        if command.on_output.is_none() {
+            command.on_output = Some(self.last_words(&task));
+        }
         cx.checkpoint()?;
         let done = self.boxes.run(command, &self.cancelled)?;
         self.note(&task, |note| {
@@ -113,6 +118,33 @@ impl Job {
         }
         cx.checkpoint()?;
         Ok(done)
+    }
+
+    /// Tells who is waiting what a command said last, a few times a second at most.
+    fn last_words(&self, task: &str) -> Listener {
+        const PAUSE: Duration = Duration::from_millis(250);
+        const LONGEST: usize = 200;
+        let (events, task) = (Arc::clone(&self.events), task.to_owned());
+        let told = Mutex::new(None::<Instant>);
+        Arc::new(move |_, bytes| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.is_some_and(|at| at.elapsed() < PAUSE) {
+                return;
+            }
+            let Some(line) = bytes
+                .split(|b| matches!(b, b'\n' | b'\r'))
+                .rfind(|line| !line.trim_ascii().is_empty())
+            else {
+                return;
+            };
+            *told = Some(Instant::now());
+            events.send(Event::Progress {
+                task: task.clone(),
+                text: Foreign::new(&line[..line.len().min(LONGEST)]),
+                done: None,
+                total: None,
+            });
+        })
     }
 
     /// Keeps the task's raw data for the event of its end.

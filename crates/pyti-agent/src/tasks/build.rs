@@ -72,8 +72,8 @@ fn ask(
     environment: &Environment,
 ) -> Result<(Result<Vec<Foreign>, String>, Done), TaskError> {
     let job = cx.context();
-    let command = call(job, archive, inspection, environment, hook::Name::GetRequires)?;
-    let done = job.run(cx, &command)?;
+    let mut command = call(job, archive, inspection, environment, hook::Name::GetRequires)?;
+    let done = job.run(cx, &mut command)?;
     job.leave(cx, &done, &command);
     let answer = hook::parse(&done.results);
     let raw = Hook {
@@ -183,7 +183,7 @@ fn build_in(
     let job = cx.context();
     let mut command = call(job, archive, inspection, environment, hook::Name::BuildWheel)?;
     commands::record_compilers(job, &mut command)?;
-    let done = job.run(cx, &command)?;
+    let done = job.run(cx, &mut command)?;
     job.leave(cx, &done, &command);
     Ok(done)
 }
@@ -291,7 +291,7 @@ fn compare_with_published(cx: &Cx<'_>, wheel: &Wheel) -> Result<Option<WheelComp
         return Ok(None);
     };
     let argv = compare::argv(PROGRAM, &wheel.path, path, RESULTS_FD);
-    let done: Done = job.run(cx, &commands::reading(job, argv, &[&wheel.path, path]))?;
+    let done: Done = job.run(cx, &mut commands::reading(job, argv, &[&wheel.path, path]))?;
     match compare::parse(&done.results) {
         Ok(compared) if compared.fatal.is_none() => {
             let mut comparison = compared.comparison;

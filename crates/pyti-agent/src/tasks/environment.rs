@@ -77,7 +77,7 @@ pub(crate) fn make(cx: &Cx<'_>, locked: &Locked) -> Result<Made, pyti_graph::Tas
         command.binds.push(commands::bind(&wheel.path));
     }
     cx.progress(format!("installing {} packages", wheels.len()));
-    let done = job.run(cx, &command)?;
+    let done = job.run(cx, &mut command)?;
     if let Some(how) = bad_end(&done.effect) {
         let said = done.effect.stderr.text();
         let last = said

@@ -55,7 +55,7 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
         command.binds.push(commands::bind(pip));
     }
     commands::add_files(job, &mut command, &made.files)?;
-    let done = job.run(cx, &command)?;
+    let done = job.run(cx, &mut command)?;
     job.leave(cx, &done, &command);
     let site_packages = site_packages(job);
     let mut read = |path: &str| -> Option<Vec<u8>> { read_in_layer(&done.layer, path, SMALL).ok().flatten() };
@@ -118,7 +118,7 @@ pub(crate) fn probe(
     let job = cx.context();
     let mut command = commands::package(job, argv, lowers);
     commands::add_probes(job, &mut command)?;
-    let done = job.run(cx, &command)?;
+    let done = job.run(cx, &mut command)?;
     job.leave(cx, &done, &command);
     Ok(done)
 }

@@ -155,7 +155,7 @@ fn compile(cx: &Cx<'_>, wish: &Wish, view: &str) -> Result<Result<String, Unmet>
     let mut command = commands::uv(job, made.argv, made.env, Network::Lens);
     command.stdin = made.stdin;
     commands::add_files(job, &mut command, &made.files)?;
-    let done = job.run(cx, &command)?;
+    let done = job.run(cx, &mut command)?;
     if bad_end(&done.effect).is_none() {
         return Ok(Ok(done.effect.stdout.text()));
     }

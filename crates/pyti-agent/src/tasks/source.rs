@@ -22,8 +22,8 @@ pub(crate) fn unpack(cx: &Cx<'_>, archive: &str) -> Ended {
         graft: Vec::new(),
         then: None,
     };
-    let command = reading(job, unpack::argv(&request, PROGRAM, RESULTS_FD), &[archive]);
-    let done = job.run(cx, &command)?;
+    let mut command = reading(job, unpack::argv(&request, PROGRAM, RESULTS_FD), &[archive]);
+    let done = job.run(cx, &mut command)?;
     job.leave(cx, &done, &command);
     let ended = bad_end(&done.effect);
     let raw = match (unpack::parse(&done.results), &ended) {
@@ -56,7 +56,7 @@ pub(crate) fn inspect(cx: &Cx<'_>) -> Ended {
     let argv = pyti_discover::argv(PROGRAM, SOURCE, &job.order.plan.target.project, RESULTS_FD);
     let mut command = reading(job, argv, &[]);
     command.lowers.push(Lower::Layer((*tree).clone()));
-    let done = job.run(cx, &command)?;
+    let done = job.run(cx, &mut command)?;
     job.leave(cx, &done, &command);
     let inspection = match (pyti_discover::parse(&done.results), bad_end(&done.effect)) {
         (Ok(inspection), None) => inspection,

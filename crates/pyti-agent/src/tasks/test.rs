@@ -141,7 +141,7 @@ pub(crate) fn test(cx: &Cx<'_>, archive: &str) -> Ended {
     command.binds.push(commands::bind(PROGRAM));
     command.binds.push(commands::bind(archive));
     commands::add_probes(job, &mut command)?;
-    let done = job.run(cx, &command)?;
+    let done = job.run(cx, &mut command)?;
     job.leave(cx, &done, &command);
     let (mut raw, loss) = test::parse(&done.results);
     if let Some(what) = loss {

@@ -58,7 +58,7 @@ pub(crate) fn read(cx: &Cx<'_>, wheel: &Wheel) -> Result<Option<WheelFacts>, Tas
     let job = cx.context();
     let done = job.run(
         cx,
-        &reading(job, wheel::argv(PROGRAM, &wheel.path, RESULTS_FD), &[&wheel.path]),
+        &mut reading(job, wheel::argv(PROGRAM, &wheel.path, RESULTS_FD), &[&wheel.path]),
     )?;
     match wheel::parse(&done.results) {
         Ok(facts) => Ok(Some(facts)),
