@@ -27,6 +27,7 @@ use tokio::runtime::Handle;
 
 use crate::built::BuiltHere;
 use crate::recording::Recorder;
+use crate::scratch::Scratch;
 use crate::stop::Stop;
 use crate::terminal::{Input, Terminal};
 use crate::tools;
@@ -114,10 +115,7 @@ impl Worker {
         depth: u32,
     ) -> Result<Option<ShellEnd>, JobError> {
         let prepare = |e: std::io::Error| JobError::Prepare(e.to_string());
-        let stage = tempfile::Builder::new()
-            .prefix("job-")
-            .tempdir_in(&self.inner.stage)
-            .map_err(prepare)?;
+        let stage = Scratch::new(&self.inner.stage).map_err(prepare)?;
         let spec = self.spec(&plan, stage.path());
         let terminal = until.shell.as_ref().map(|(_, terminal)| Arc::clone(terminal));
         let order = self.order(&plan, until, &recorder)?;

@@ -14,6 +14,7 @@ mod prepare;
 mod provide;
 pub mod recording;
 pub mod runs;
+mod scratch;
 mod stop;
 pub mod target;
 pub mod terminal;

@@ -80,6 +80,8 @@ impl Worker {
         .with_parser(settings.program.clone());
         let uv = tools::uv(&index, &folders.tools()?, env).await?;
         let environments_folder = folders.environments()?;
+        let stage = folders.stage()?;
+        crate::scratch::sweep(&stage, std::time::SystemTime::now());
         let inner = Inner {
             lens: Lens::new(index.clone()),
             index,
@@ -89,7 +91,7 @@ impl Worker {
             environments_folder,
             built: BuiltWheels::new(folders.built()?),
             uv,
-            stage: folders.stage()?,
+            stage,
             building: tokio::sync::Mutex::new(()),
             settings,
         };

@@ -175,11 +175,12 @@ fn an_interruption_outranks_a_failure() {
 /// Nobody cleans up after SIGKILL, so everything must end by itself.
 #[test]
 fn a_killed_pyti_leaves_nothing_and_its_recording_can_be_read() {
-    let Some(place) = Place::new("a_killed_pyti_leaves_nothing_and_its_recording_can_be_read") else {
+    let Some(mut place) = Place::new("a_killed_pyti_leaves_nothing_and_its_recording_can_be_read") else {
         return;
     };
     let index = LocalIndex::start(fixtures(&["hangs-in-import", "plain-backend"]), Faults::none()).unwrap();
     let running = place.start_until(&run_arguments(&index, ["hangs-in-import"]), "install: success");
+    place.may_leave_scratch = true;
     running.signal(Signal::KILL);
     place.wait_for(running).code(128 + 9);
     let listed = place.ends(["runs"]).code(0).stdout;

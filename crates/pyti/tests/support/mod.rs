@@ -62,6 +62,8 @@ pub struct Place {
     uv: Option<PathBuf>,
     user: Option<u32>,
     variables: Vec<(String, String)>,
+    /// A `pyti` was killed here, and the next one came too early to clean up after it.
+    pub may_leave_scratch: bool,
 }
 
 impl Place {
@@ -77,6 +79,7 @@ impl Place {
             uv: None,
             user: None,
             variables: Vec::new(),
+            may_leave_scratch: false,
         }
     }
 
@@ -89,10 +92,9 @@ impl Place {
                 return None;
             }
         };
-        Some(Self {
-            uv: Some(uv),
-            ..Self::bare()
-        })
+        let mut place = Self::bare();
+        place.uv = Some(uv);
+        Some(place)
     }
 
     /// The same, owned and used by an ordinary user, with a uv that this user may read.
@@ -300,6 +302,22 @@ impl Running {
     /// Sends it a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Place {
+    /// Whatever ran here, the folders of jobs went with them, except where a test left one on purpose.
+    fn drop(&mut self) {
+        let stage = self.path().join("cache/stage");
+        let left: Vec<_> = std::fs::read_dir(stage)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path())
+            .collect();
+        if !self.may_leave_scratch && !std::thread::panicking() {
+            assert!(left.is_empty(), "folders of jobs were left behind: {left:?}");
+        }
     }
 }
 

@@ -53,6 +53,23 @@ pub fn wheels() -> Result<PathBuf, String> {
     })
 }
 
+/// A folder for PYTHONPATH with pypiserver, a server that people use.
+pub fn pypiserver() -> Result<PathBuf, String> {
+    once("pypiserver", |folder| {
+        let mut pip = Command::new("python3");
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--only-binary",
+            ":all:",
+        ]);
+        said(pip.arg("--target").arg(folder).arg("pypiserver==2.4.2"))
+    })
+}
+
 /// A folder below the build's that is made once, whichever of the test programs comes first.
 fn once(name: &str, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<PathBuf, String> {
     let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
