@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// Younger ones are left alone: somebody may be about to lock them.
-const YOUNG: Duration = Duration::from_secs(60);
+const YOUNG: Duration = Duration::from_mins(1);
 
 /// A folder of one job, locked while the job lives.
 pub(crate) struct Scratch {
