@@ -1,143 +1,20 @@
 //! The rules of resolving that concern uv and the lens, each with the commands that are really used. Their numbers are
 //! those of docs/resolution.md; those that need boxes are tested where the boxes are.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 mod common;
 
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Server, Upload, index, metadata, sdist, wheel};
+use common::world::{Extra, World, has};
+use common::{Upload, metadata, sdist, wheel};
 use pyti_index::lens::resolve_entry;
-use pyti_index::{BoxFuture, Entry, Index, Lens, MetadataBuilder, ProjectFile, View};
-use pyti_model::plan::Interpreter;
-use pyti_resolve::explain::{Explanation, Kind, explain};
+use pyti_index::{BoxFuture, Entry, MetadataBuilder, ProjectFile, View};
+use pyti_resolve::explain::Kind;
 use pyti_resolve::uv::{Compile, compile};
-
-/// uv and the newest interpreter; loudly nothing where they cannot be had.
-macro_rules! tools_or_skip {
-    () => {
-        match tokio::task::spawn_blocking(tools).await.unwrap() {
-            Some(tools) => tools,
-            None => {
-                eprintln!("SKIPPED: no CPython here, or no uv on PATH and pip could not fetch it");
-                return;
-            }
-        }
-    };
-}
-
-fn tools() -> Option<(PathBuf, Interpreter)> {
-    let found = pyti_resolve::interpreters::find(&|name| std::env::var(name).ok());
-    Some((
-        common::uv::uv()?,
-        pyti_resolve::interpreters::choose(&found, None).ok()?,
-    ))
-}
-
-struct World {
-    server: Server,
-    index: Index,
-    lens: Arc<Lens>,
-    port: u16,
-    dir: tempfile::TempDir,
-    uv: PathBuf,
-    python: Interpreter,
-}
-
-/// What uv shall do beside the plain.
-#[derive(Default)]
-struct Extra<'a> {
-    constraints: &'a [&'a str],
-    pre: bool,
-    exclude_newer: Option<&'a str>,
-    /// Added to the environment that the command has.
-    env: &'a [(&'a str, &'a str)],
-}
-
-impl World {
-    async fn new((uv, python): (PathBuf, Interpreter)) -> Self {
-        let (server, dir) = (Server::start().await, tempfile::tempdir().unwrap());
-        let index = index(&server.url(), dir.path());
-        let lens = Lens::new(index.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(lens.clone().serve(listener));
-        Self {
-            server,
-            index,
-            lens,
-            port,
-            dir,
-            uv,
-            python,
-        }
-    }
-
-    fn view(&self) -> View {
-        View::new(self.python.clone())
-    }
-
-    /// The lock, or the explanation of why there is none.
-    async fn lock_with(&self, path: &str, lines: &[&str], extra: &Extra<'_>) -> Result<String, Explanation> {
-        let owned = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>();
-        let requirements = owned(lines);
-        let command = compile(&Compile {
-            uv: self.uv.to_str().unwrap(),
-            python: &self.python.executable,
-            index_url: &format!("http://127.0.0.1:{}{path}", self.port),
-            requirements: &requirements,
-            constraints: &owned(extra.constraints),
-            pre: extra.pre,
-            exclude_newer: extra.exclude_newer,
-        })
-        .unwrap();
-        // the box has a place of its own for files; here they lie in the test's folder
-        let place = self.dir.path().join("files");
-        std::fs::create_dir_all(&place).unwrap();
-        let moved = |text: &str| text.replace("/tmp/pyti-uv", place.to_str().unwrap());
-        for (path, content) in &command.files {
-            std::fs::write(moved(path), content).unwrap();
-        }
-        let mut child = tokio::process::Command::new(&command.argv[0]);
-        child
-            .args(command.argv[1..].iter().map(|word| moved(word)))
-            .env_clear()
-            .envs(command.env.iter().cloned())
-            .env("HOME", self.dir.path())
-            .envs(extra.env.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = child.spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stdin, &command.stdin)
-            .await
-            .unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().await.unwrap();
-        if output.status.success() {
-            Ok(String::from_utf8(output.stdout).unwrap())
-        } else {
-            Err(explain(&output.stderr, &requirements))
-        }
-    }
-
-    async fn lock(&self, path: &str, lines: &[&str]) -> Result<String, Explanation> {
-        self.lock_with(path, lines, &Extra::default()).await
-    }
-
-    async fn fails(&self, lines: &[&str]) -> Explanation {
-        let path = self.lens.open_view(self.view());
-        self.lock(&path, lines).await.unwrap_err()
-    }
-}
-
-fn has(lock: &str, name: &str, version: &str) -> bool {
-    lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\""))
-}
 
 /// Head and body of an answer of the lens.
 fn get(stream: &mut std::net::TcpStream, path: &str) -> (String, String) {
@@ -181,7 +58,7 @@ fn old_sdist(name: &str, version: &str) -> Upload {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_01_uv_asks_for_metadata_and_waits_while_it_is_made() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     world.server.project("a", &[old_sdist("a", "1.0")]);
     world.server.project("b", &[wheel("b", "1.0", &[], 5)]);
     let view = View {
@@ -209,7 +86,7 @@ async fn rule_01_uv_asks_for_metadata_and_waits_while_it_is_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_01_no_answer_waits_for_an_acknowledgement() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     world.server.project("a", &[wheel("a", "1.0", &[], 5)]);
     let path = world.lens.open_view(world.view());
     let port = world.port;
@@ -234,7 +111,7 @@ async fn rule_01_no_answer_waits_for_an_acknowledgement() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_02_an_sdist_is_listed_as_a_wheel_to_be_only_where_no_wheel_serves() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     let pkg = |name: &str| sdist(name, "1.0", &metadata(name, "1.0", &[]));
     let mut windows = wheel("elsewhere", "1.0", &[], 5);
     windows.filename = "elsewhere-1.0-cp313-cp313-win_amd64.whl".into();
@@ -279,7 +156,7 @@ async fn rule_02_an_sdist_is_listed_as_a_wheel_to_be_only_where_no_wheel_serves(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_03_a_lock_holds_exactly_one_file_of_a_version() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     let named = |filename: &str| Upload {
         filename: filename.into(),
         ..wheel("a", "1.0", &[], 5)
@@ -346,7 +223,7 @@ fn rule_04_only_parsed_lines_reach_uv() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_04_a_transitive_direct_reference_is_taken_out_and_recorded() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     let line = format!(
         "b @ http://127.0.0.1:{}/secret/b-9.0-py3-none-any.whl",
         world.server.port
@@ -366,7 +243,7 @@ async fn rule_04_a_transitive_direct_reference_is_taken_out_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_05_metadata_that_lies_makes_uv_take_another_version() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     let lies = |version: &str, name: &str, said: &str| Upload {
         metadata: Some(metadata(name, said, &[])),
         ..wheel("a", version, &[], 5)
@@ -402,7 +279,7 @@ async fn rule_05_metadata_that_lies_makes_uv_take_another_version() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_05_an_index_that_fails_ends_the_resolution_and_is_not_taken_for_a_missing_name() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     world.server.project("a", &[wheel("a", "1.0", &["b"], 5)]);
     let broken = common::Thing {
         first: vec![500; 100],
@@ -431,7 +308,7 @@ async fn rule_05_an_index_that_fails_ends_the_resolution_and_is_not_taken_for_a_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_05_a_file_that_cannot_be_had_just_now_is_not_replaced_by_an_older_version() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     let newest = Upload {
         metadata: Some(metadata("a", "2.0", &[])),
         ..wheel("a", "2.0", &[], 5)
@@ -471,7 +348,7 @@ async fn rule_05_a_file_that_cannot_be_had_just_now_is_not_replaced_by_an_older_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_06_static_metadata_is_free_and_building_has_a_budget() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     // forty versions that say statically that they need what there is not, and one that does not
     let mut uploads: Vec<_> = (2..42)
         .map(|n| sdist("a", &n.to_string(), &metadata("a", &n.to_string(), &["gone"])))
@@ -511,7 +388,7 @@ async fn rule_06_static_metadata_is_free_and_building_has_a_budget() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_07_pages_are_never_stale_and_a_view_has_an_address_of_its_own() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     world.server.project("a", &[wheel("a", "1.0", &[], 5)]);
     let path = world.lens.open_view(world.view());
     assert_eq!(path, world.lens.open_view(world.view()));
@@ -540,7 +417,7 @@ async fn rule_07_pages_are_never_stale_and_a_view_has_an_address_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_08_nothing_of_the_caller_s_environment_reaches_uv() {
-    let world = World::new(tools_or_skip!()).await;
+    let Some(world) = World::open().await else { return };
     world
         .server
         .project("a", &[wheel("a", "1.0", &[], 5), wheel("a", "2.0", &[], 5)]);
@@ -591,136 +468,6 @@ async fn rule_08_nothing_of_the_caller_s_environment_reaches_uv() {
     assert_eq!(real.to_str(), Some(world.python.executable.as_str()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rule_09_extras_markers_and_versions_are_uv_s_to_judge() {
-    let world = World::new(tools_or_skip!()).await;
-    let a = metadata(
-        "a",
-        "1.0",
-        &[
-            "b ; extra == 'x'",
-            "c ; python_version < '3'",
-            "d ; python_version >= '3'",
-        ],
-    );
-    let a = Upload {
-        metadata: Some(format!("{a}Provides-Extra: x\n")),
-        ..wheel("a", "1.0", &[], 5)
-    };
-    world.server.project("a", &[a]);
-    world
-        .server
-        .project("b", &[wheel("b", "1!1.0", &[], 5), wheel("b", "2020.1", &[], 5)]);
-    world.server.project(
-        "d",
-        &[
-            wheel("d", "1.0", &[], 5),
-            wheel("d", "1.0+local.1", &[], 5),
-            wheel("d", "2.0rc1", &[], 5),
-        ],
-    );
-    let path = world.lens.open_view(world.view());
-    let lock = world.lock(&path, &["a[x]"]).await.unwrap();
-    assert!(
-        has(&lock, "b", "1!1.0") && has(&lock, "d", "1.0+local.1") && !lock.contains("name = \"c\""),
-        "{lock}"
-    );
-    assert!(!world.lock(&path, &["a"]).await.unwrap().contains("name = \"b\""));
-    let pre = Extra {
-        pre: true,
-        ..Extra::default()
-    };
-    assert!(has(
-        &world.lock_with(&path, &["d"], &pre).await.unwrap(),
-        "d",
-        "2.0rc1"
-    ));
-    let constrained = Extra {
-        constraints: &["d==1.0"],
-        ..Extra::default()
-    };
-    assert!(world.lock_with(&path, &["d"], &constrained).await.is_ok());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rule_09_requires_python_of_the_page_and_of_the_metadata_hold_also_in_old_spelling() {
-    let world = World::new(tools_or_skip!()).await;
-    let of_file = Upload {
-        requires_python: Some(">=3.99"),
-        ..wheel("a", "3.0", &[], 5)
-    };
-    let inside = metadata("a", "2.0", &[]) + "Requires-Python: >=3.99\n";
-    let of_metadata = Upload {
-        metadata: Some(inside),
-        ..wheel("a", "2.0", &[], 5)
-    };
-    let old = Upload {
-        requires_python: Some(">=2.7.*"),
-        ..wheel("a", "1.0", &["b (>=1.0)"], 5)
-    };
-    world.server.project("a", &[old, of_metadata, of_file]);
-    world.server.project("b", &[wheel("b", "1.0", &[], 5)]);
-    let path = world.lens.open_view(world.view());
-    let lock = world.lock(&path, &["a"]).await.unwrap();
-    assert!(has(&lock, "a", "1.0") && has(&lock, "b", "1.0"), "{lock}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rule_09_exclude_newer_goes_by_the_time_of_upload() {
-    let world = World::new(tools_or_skip!()).await;
-    let newer = Upload {
-        uploaded: "2024-01-01T00:00:00Z",
-        ..wheel("a", "2.0", &[], 5)
-    };
-    world.server.project("a", &[wheel("a", "1.0", &[], 5), newer]);
-    let moment = Some("2022-01-01T00:00:00Z");
-    let view = View {
-        exclude_newer: moment.map(str::to_owned),
-        ..world.view()
-    };
-    let path = world.lens.open_view(view);
-    let then = Extra {
-        exclude_newer: moment,
-        ..Extra::default()
-    };
-    assert!(has(
-        &world.lock_with(&path, &["a"], &then).await.unwrap(),
-        "a",
-        "1.0"
-    ));
-    let now = world.lens.open_view(world.view());
-    assert!(has(&world.lock(&now, &["a"]).await.unwrap(), "a", "2.0"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rule_09_older_interpreters_resolve_too() {
-    let (uv, newest) = tools_or_skip!();
-    let found = pyti_resolve::interpreters::find(&|name| std::env::var(name).ok());
-    let mut tried = 0;
-    for request in ["3.8", "3.9", "3.10", "3.11", "3.12"] {
-        let Ok(python) = pyti_resolve::interpreters::choose(&found, Some(request)) else {
-            continue;
-        };
-        let world = World::new((uv.clone(), python)).await;
-        let inside = metadata("a", "2.0", &[]) + "Requires-Python: >=3.13\n";
-        let newer = Upload {
-            metadata: Some(inside),
-            ..wheel("a", "2.0", &[], 5)
-        };
-        world.server.project("a", &[wheel("a", "1.0", &[], 5), newer]);
-        let path = world.lens.open_view(world.view());
-        assert!(
-            has(&world.lock(&path, &["a"]).await.unwrap(), "a", "1.0"),
-            "{request}"
-        );
-        tried += 1;
-    }
-    if tried == 0 {
-        eprintln!("SKIPPED: no other interpreter than {} here", newest.version);
-    }
-}
-
-/// rule_10 to rule_13 and rule_15 to rule_18 need boxes.
 #[test]
 fn rule_14_the_default_index_is_asked_of_the_machine_s_own_tools() {
     let code = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
@@ -761,112 +508,5 @@ fn rule_14_the_default_index_is_asked_of_the_machine_s_own_tools() {
     assert_eq!(
         settings.index_url.as_str(),
         "https://mirror.example.invalid/simple/"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_missing_name_is_explained() {
-    let world = World::new(tools_or_skip!()).await;
-    world.server.project("a", &[wheel("a", "1.0", &["nobody"], 5)]);
-    for line in ["nobody", "a"] {
-        let told = world.fails(&[line]).await;
-        assert_eq!(
-            told.kind,
-            Kind::MissingName {
-                name: "nobody".into()
-            },
-            "{}",
-            told.uv
-        );
-        assert!(told.sentence.contains("no project nobody"), "{}", told.sentence);
-        assert!(told.uv.contains("nobody was not found"), "{}", told.uv);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_missing_version_is_explained() {
-    let world = World::new(tools_or_skip!()).await;
-    world.server.project("a", &[wheel("a", "1.0", &[], 5)]);
-    world.server.project("b", &[wheel("b", "1.0", &["a>=9"], 5)]);
-    for line in ["a>=2", "a==7.5", "b"] {
-        let told = world.fails(&[line]).await;
-        assert_eq!(told.kind, Kind::Unsatisfiable, "{line}: {}", told.uv);
-        let wanted = if line == "b" { "a>=9" } else { line };
-        let sentence = format!("{line} cannot be met: no version on the index suits {wanted}");
-        assert_eq!(told.sentence, sentence, "{}", told.uv);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interpreter_that_is_too_old_is_explained() {
-    let world = World::new(tools_or_skip!()).await;
-    let inside = metadata("b", "1.0", &[]) + "Requires-Python: >=3.98\n";
-    world.server.project(
-        "a",
-        &[Upload {
-            requires_python: Some(">=3.99"),
-            ..wheel("a", "1.0", &[], 5)
-        }],
-    );
-    world.server.project(
-        "b",
-        &[Upload {
-            metadata: Some(inside),
-            ..wheel("b", "1.0", &[], 5)
-        }],
-    );
-    for (line, wants) in [("a", "Python>=3.99"), ("b", "Python>=3.98")] {
-        let told = world.fails(&[line]).await;
-        assert_eq!(
-            told.kind,
-            Kind::PythonTooOld { wants: wants.into() },
-            "{}",
-            told.uv
-        );
-        assert!(
-            told.sentence.ends_with(&format!("{wants} is needed")),
-            "{}",
-            told.sentence
-        );
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_conflict_is_explained() {
-    let world = World::new(tools_or_skip!()).await;
-    world.server.project("a", &[wheel("a", "1.0", &["c<2"], 5)]);
-    world.server.project("b", &[wheel("b", "1.0", &["c>=2"], 5)]);
-    world
-        .server
-        .project("c", &[wheel("c", "1.0", &[], 5), wheel("c", "2.0", &[], 5)]);
-    for lines in [&["a", "b"][..], &["a", "c>=2"], &["c<2", "c>=2"]] {
-        let told = world.fails(lines).await;
-        assert_eq!(told.kind, Kind::Conflict, "{lines:?}: {}", told.uv);
-        assert!(
-            told.sentence
-                .ends_with("together: c<2 and c>=2 exclude each other"),
-            "{}\n{}",
-            told.sentence,
-            told.uv
-        );
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lens_that_is_down_is_explained() {
-    let mut world = World::new(tools_or_skip!()).await;
-    // a port where nobody listens
-    world.port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let path = world.lens.open_view(world.view());
-    let told = world.lock(&path, &["a"]).await.unwrap_err();
-    assert_eq!(told.kind, Kind::Lens, "{}", told.uv);
-    assert!(
-        told.sentence.contains("could not be looked up"),
-        "{}",
-        told.sentence
     );
 }

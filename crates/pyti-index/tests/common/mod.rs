@@ -1,7 +1,13 @@
 //! A local index with faults on request, and what is needed to fill it.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    clippy::print_stderr,
+    reason = "each test file uses a part; a skipped test says so"
+)]
 
 pub(crate) mod uv;
+pub(crate) mod world;
 
 use std::collections::HashMap;
 use std::io::Write;
