@@ -362,6 +362,8 @@ fn memory(task: &TaskRecord) -> f64 {
 fn changed(job: Option<&Job>) -> BTreeMap<(&str, &Foreign), &Change> {
     let tasks = job.into_iter().flat_map(|job| &job.0.tasks);
     tasks
+        // an environment that came from the cache was not made again: that is no difference
+        .filter(|task| !task.preparation)
         .flat_map(|task| {
             task.changes
                 .iter()

@@ -114,11 +114,15 @@ pub(crate) fn log(args: &LogArgs) -> anyhow::Result<u8> {
     }
     if text.is_empty() {
         let task = args.task.as_deref().unwrap_or("");
-        return Err(Usage(format!(
-            "run {} has no output of a task {task}; `pyti log {}` lists them",
-            run.id, run.id
-        ))
-        .into());
+        let text = if loaded.jobs.iter().all(|(job, _)| job.tasks.is_empty()) {
+            format!("nothing ran in run {}", run.id)
+        } else {
+            format!(
+                "run {0} has no output of a task {task}; `pyti log {0}` lists them",
+                run.id
+            )
+        };
+        return Err(Usage(text).into());
     }
     print(&text)?;
     Ok(0)

@@ -27,7 +27,9 @@ pub(crate) fn env(name: &str) -> Option<String> {
 }
 
 /// Tasks that can be left out; what needs them is left out too.
-const TASKS: &[&str] = &["unpack", "inspect", "build", "metadata", "install", "start", "import", "test"];
+const TASKS: &[&str] = &[
+    "unpack", "inspect", "build", "metadata", "install", "start", "import", "test",
+];
 
 /// What all runs of one command share.
 struct Session<'a> {
@@ -55,8 +57,8 @@ enum Wanted {
 
 /// What one piece came to.
 struct Finished {
-    status: Status,
-    verdict: Verdict,
+    /// Of every job: a wheel that passes does not hide an sdist that fails.
+    jobs: Vec<(Status, Verdict)>,
     own_error: bool,
     run: Run,
 }
@@ -131,7 +133,7 @@ async fn run_all(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
     if finished.len() > 2 && !session.json && !session.quiet {
         session.summarise(&finished)?;
     }
-    let statuses: Vec<_> = finished.iter().map(|f| (f.status, f.verdict)).collect();
+    let statuses: Vec<_> = finished.iter().flat_map(|f| f.jobs.iter().copied()).collect();
     let own_error = finished.iter().any(|f| f.own_error);
     Ok(pyti_judge::exit_code(&statuses, stop.is_stopped(), own_error))
 }
@@ -257,7 +259,11 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         env.insert(name.to_owned(), value.to_owned());
     }
     if let Some(unknown) = args.skip.iter().find(|name| !TASKS.contains(&name.as_str())) {
-        return Err(Usage(format!("--skip {unknown:?}: there are the tasks {}", TASKS.join(", "))).into());
+        return Err(Usage(format!(
+            "--skip {unknown:?}: there are the tasks {}",
+            TASKS.join(", ")
+        ))
+        .into());
     }
     Ok(Request {
         interpreter,
@@ -327,7 +333,10 @@ impl Session<'_> {
         match (shown, own_error) {
             (Ok(finished), Some(error)) => {
                 crate::output::say_error(&error);
-                Ok(Finished { own_error: true, ..finished })
+                Ok(Finished {
+                    own_error: true,
+                    ..finished
+                })
             }
             // what could not be written cannot be read: that it could not is the news
             (Err(_), Some(error)) => Err(error),
@@ -412,6 +421,11 @@ impl Session<'_> {
 
     fn show(&self, run: &Run, loaded: &Loaded) -> anyhow::Result<Finished> {
         let view = loaded.view(run);
+        let judged = loaded
+            .jobs
+            .iter()
+            .map(|(_, judgement)| (judgement.outcome.status, judgement.verdict));
+        let jobs: Vec<_> = judged.collect();
         let summary = pyti_report::summary(&view, Some(&run.folder.display().to_string()));
         let mut saved = run.clone();
         saved.file.status = Some(summary.status.word().to_owned());
@@ -426,9 +440,8 @@ impl Session<'_> {
             None => print(&text)?,
         }
         Ok(Finished {
-            status: summary.status,
-            verdict: summary.verdict,
-            own_error: summary.status == Status::Error,
+            own_error: jobs.iter().any(|(status, _)| *status == Status::Error),
+            jobs,
             run: saved,
         })
     }
@@ -436,7 +449,11 @@ impl Session<'_> {
     /// All runs, grouped by what they came to.
     fn summarise(&self, finished: &[Finished]) -> anyhow::Result<()> {
         let loaded: Vec<Loaded> = finished.iter().map(|f| load(&f.run)).collect::<Result<_, _>>()?;
-        let views: Vec<_> = loaded.iter().zip(finished).map(|(loaded, f)| loaded.view(&f.run)).collect();
+        let views: Vec<_> = loaded
+            .iter()
+            .zip(finished)
+            .map(|(loaded, f)| loaded.view(&f.run))
+            .collect();
         print(&pyti_report::several(&views, &self.look.report))?;
         Ok(())
     }

@@ -97,7 +97,10 @@ pub(super) fn build(job: &JobRecord, task: &TaskRecord, failed: bool) -> Finding
     if let Some(error) = error.filter(|error| error.class.lossy() == "BackendMissing") {
         merge(
             &mut reasons,
-            [Reason::new(ReasonCode::BuildBackendMissing, error.message.clone())],
+            [Reason::new(
+                ReasonCode::BuildBackendMissing,
+                error.message.clone(),
+            )],
         );
     }
     let missing = match error {

@@ -142,7 +142,9 @@ pub(crate) fn step(job: &JobRecord, task: &TaskRecord) -> Step {
             ..Finding::held()
         },
         Some(TaskResult::Exception | TaskResult::Retry) => {
-            let fallback = Some(Reason::new(ReasonCode::Testbed, ""));
+            // what happened is in the agent's own words
+            let words = task.chain.join("; ");
+            let fallback = Some(Reason::new(ReasonCode::Testbed, words.as_str()));
             Finding {
                 end: End::Ours,
                 reasons: Vec::new(),
