@@ -45,7 +45,7 @@ pub(crate) async fn uv(
     env: &(dyn Fn(&str) -> Option<String> + Sync),
 ) -> Result<Uv, ToolError> {
     if let Some(path) = uv::locate(env) {
-        let version = version_of(&path);
+        let version = uv::version(&path).unwrap_or_else(|| uv::UV_VERSION.to_owned());
         return Ok(Uv { path, version });
     }
     let version = uv::UV_VERSION.to_owned();
@@ -66,21 +66,6 @@ pub(crate) async fn uv(
     std::fs::create_dir_all(&folder).map_err(ToolError::Io)?;
     let path = uv::unpack(&wheel, &folder).map_err(ToolError::Unpack)?;
     Ok(Uv { path, version })
-}
-
-/// What a uv says its version is; it has suited already.
-fn version_of(path: &Path) -> String {
-    let output = std::process::Command::new(path)
-        .arg("--version")
-        .env_clear()
-        .output();
-    let text = output
-        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
-        .unwrap_or_default();
-    text.split_whitespace()
-        .nth(1)
-        .unwrap_or(uv::UV_VERSION)
-        .to_owned()
 }
 
 /// The wheel of pip that an interpreter carries for `ensurepip`, or Debian's folder of such wheels.

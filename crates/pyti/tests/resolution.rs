@@ -373,7 +373,7 @@ fn rule_11_a_dependency_that_is_only_an_sdist_is_built_once_and_named_in_the_box
     let wheels = pyti_resolve::lock::parse_box_lock(&lock.box_lock).unwrap();
     let built = wheels.iter().find(|wheel| wheel.name == "only-an-sdist").unwrap();
     assert_eq!(
-        built.built_from.as_ref().map(|d| d.as_str()),
+        built.built_from.as_ref().map(pyti_model::Digest::as_str),
         Some(sha256.as_str())
     );
     assert_eq!(built.filename, "only_an_sdist-1.0.0-py3-none-any.whl");
