@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::process::Stdio;
+
 use pyti_fixtures::{Fault, Faults, LocalIndex};
 use rustix::process::Signal;
-use support::{Place, fixtures, reasons, run_arguments};
+use support::{Place, fixtures, leftovers, reasons, run_arguments};
 
 /// One target for each code, in the order of precedence from low to high; each code is that of all before it too.
 #[test]
@@ -102,7 +104,10 @@ fn without_a_box_it_is_five_and_nothing_runs() {
         .env_clear()
         .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    let output = command.output().unwrap();
+    let child = leftovers::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    leftovers::none(id, "without a box", place.path());
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),

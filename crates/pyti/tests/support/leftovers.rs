@@ -74,14 +74,20 @@ fn orphans() -> Vec<String> {
         .collect()
 }
 
-/// Helpers of the tests (pip, a server) are children too: what lies in a namespace of its own, or is the program.
+/// Helpers of the tests (pip, a server, another `pyti`) are children too: what lies in a namespace of its own, or is
+/// a hidden verb of the program, was started by a `pyti` that is gone.
 fn comes_from_pyti(id: u32) -> bool {
-    let space = |id: &str| fs::read_link(format!("/proc/{id}/ns/pid")).ok();
-    let id = id.to_string();
+    let own = |space: &str| {
+        fs::read_link(format!("/proc/{id}/ns/{space}")).ok()
+            != fs::read_link(format!("/proc/self/ns/{space}")).ok()
+    };
+    let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    let hidden = line
+        .split(|byte| *byte == 0)
+        .nth(1)
+        .is_some_and(|verb| verb.starts_with(b"__"));
     let program = fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == super::program());
-    program
-        || space(&id) != space("self")
-        || fs::read_link(format!("/proc/{id}/ns/user")).ok() != fs::read_link("/proc/self/ns/user").ok()
+    program && hidden || own("pid") || own("user")
 }
 
 fn mounts(folder: &Path) -> Vec<String> {
