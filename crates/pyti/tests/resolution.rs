@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use pyti_fixtures::{Fault, Faults, LocalIndex};
 use pyti_model::event::{Envelope, Event};
@@ -749,18 +749,17 @@ fn run_on_small_disk(world: &World, size: &str, arguments: &[&str]) -> Option<(i
             None => wrapped.env_remove(name),
         };
     }
-    let output = wrapped.current_dir(world.place.work()).output().ok()?;
-    let code = output.status.code()?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if code == 77 || said.contains("unshare:") {
-        skipped(
-            "a full disk",
-            &format!("no tmpfs can be mounted in a namespace here: {said}"),
-        );
+    wrapped
+        .current_dir(world.place.work())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = support::leftovers::spawn(&mut wrapped);
+    let ended = world.place.wait(child, arguments);
+    if ended.code == 77 || ended.stderr.contains("unshare:") {
+        skipped("a full disk", &format!("no tmpfs can be mounted in a namespace here: {}", ended.stderr));
         return None;
     }
-    let object = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {said}"));
-    Some((code, object))
+    Some((ended.code, ended.object()))
 }
 
 #[test]
