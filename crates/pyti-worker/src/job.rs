@@ -1,42 +1,32 @@
 //! One job: a box, an agent in it, and the answers to its questions.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use pyti_box::protocol::{
-    BlobPart, CACHE, CancelJob, CommitEnvironment, ENVIRONMENTS, Happened, JobOrder, OpenView, OutputPart,
-    ProvideFiles, PutBlob, RunJob, STAGE, ShellEnd, ShellOrder, Stored, TerminalOpened, TerminalOutput, UV,
-    View, ViewOrder,
-};
-use pyti_box::rpc::{CallError, Handler, Method as _, Notification as _, Peer, RpcError, answer};
-use pyti_index::Offered;
+use pyti_box::protocol::{CACHE, CancelJob, ENVIRONMENTS, JobOrder, RunJob, STAGE, ShellEnd, ShellOrder, UV};
+use pyti_box::rpc::{CallError, Peer};
 use pyti_model::effect::{Limits, Loss};
 use pyti_model::event::{Envelope, Event};
 use pyti_model::outcome::{Blame, Reason, ReasonCode};
 use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan};
 use pyti_model::{Digest, Distribution, FileKind};
 use pyti_sandbox::{Bind, JobSpec, LaunchError};
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
 use crate::built::BuiltHere;
+use crate::desk::{Desk, lock};
 use crate::recording::Recorder;
 use crate::scratch::Scratch;
 use crate::stop::Stop;
-use crate::terminal::{Input, Terminal};
+use crate::terminal::Terminal;
 use crate::tools;
 use crate::worker::{Inner, Worker};
 
 /// How deep builds of dependencies may need builds of dependencies.
 const DEPTH: u32 = 6;
-/// Largest blob that is kept, bytes.
-const BLOB_CAP: u64 = 1 << 30;
 /// How long a cancelled job may take to end in order.
 const GRACE: Duration = Duration::from_secs(8);
 /// The same for a shell.
@@ -407,236 +397,6 @@ impl crate::recording::Listener for Collector {
             .unwrap_or_else(PoisonError::into_inner)
             .push(envelope.clone());
     }
-}
-
-/// Answers the agent's questions and takes its events. The agent is not trusted: what it asks is parsed into types.
-struct Desk {
-    worker: Worker,
-    interpreter: Interpreter,
-    pre: bool,
-    exclude_newer: Option<String>,
-    stage: PathBuf,
-    recorder: Arc<Recorder>,
-    heard: AtomicU64,
-    handle: Handle,
-    blobs: Mutex<Option<Blob>>,
-    /// Views that were opened, by their path.
-    views: Mutex<HashMap<String, pyti_index::View>>,
-    /// Environments that this job was told to make: it may leave no others.
-    wanted: Mutex<HashSet<String>>,
-    lost: Mutex<Option<String>>,
-    closed: AtomicBool,
-    terminal: Option<Arc<dyn Terminal>>,
-    peer: OnceLock<Arc<Peer>>,
-    depth: u32,
-}
-
-struct Blob {
-    file: tempfile::NamedTempFile,
-    sha256: Digest,
-    size: u64,
-}
-
-impl Desk {
-    fn view(&self, order: ViewOrder) -> View {
-        let offered = order
-            .offered
-            .into_iter()
-            .map(|o| Offered {
-                name: o.name,
-                version: o.version,
-                filename: o.filename,
-                metadata: o.metadata.as_bytes().to_vec(),
-                sha256: Some(o.sha256),
-            })
-            .collect();
-        let builder = Builder {
-            worker: self.worker.clone(),
-            interpreter: self.interpreter.clone(),
-            depth: self.depth,
-        };
-        let view = pyti_index::View {
-            interpreter: self.interpreter.clone(),
-            offered,
-            pre: self.pre,
-            exclude_newer: self.exclude_newer.clone(),
-            build_budget: 5,
-            builder: Some(Arc::new(builder)),
-        };
-        let path = self.worker.inner.lens.open_view(view.clone());
-        lock(&self.views).insert(path.clone(), view);
-        View { path }
-    }
-
-    fn put(&self, part: &BlobPart) -> Result<Stored, RpcError> {
-        let inner = &self.worker.inner;
-        let mut blobs = lock(&self.blobs);
-        if part.offset == 0 {
-            let file = tempfile::NamedTempFile::new_in(&inner.files).map_err(RpcError::failed)?;
-            *blobs = Some(Blob {
-                file,
-                sha256: part.sha256.clone(),
-                size: 0,
-            });
-        }
-        let blob = blobs
-            .as_mut()
-            .filter(|b| b.sha256 == part.sha256 && b.size == part.offset);
-        let Some(blob) = blob else {
-            return Err(RpcError::bad_params("parts of a blob come in order"));
-        };
-        blob.size += part.bytes.len() as u64;
-        if blob.size > BLOB_CAP {
-            return Err(RpcError::failed("the blob is too big"));
-        }
-        blob.file
-            .write_all(part.bytes.as_bytes())
-            .map_err(RpcError::failed)?;
-        if !part.last {
-            return Ok(Stored { path: None });
-        }
-        let name = part
-            .name
-            .as_str()
-            .filter(|name| is_plain(name))
-            .ok_or_else(|| RpcError::bad_params("the name"))?;
-        let Some(mut blob) = blobs.take() else {
-            return Err(RpcError::bad_params("no blob"));
-        };
-        let digest = hash(blob.file.as_file_mut()).map_err(RpcError::failed)?;
-        if digest != blob.sha256.as_str() {
-            return Err(RpcError::bad_params("the blob's digest is another one"));
-        }
-        let (_, path) = inner
-            .store
-            .insert_file(blob.file.path(), name)
-            .map_err(RpcError::failed)?;
-        Ok(Stored {
-            path: Some(self.worker.in_box(&path)),
-        })
-    }
-}
-
-impl Handler for Desk {
-    fn request(&self, method: &str, params: Value) -> Result<Value, RpcError> {
-        match method {
-            OpenView::NAME => answer::<OpenView>(params, |order| Ok(self.view(order))),
-            ProvideFiles::NAME => answer::<ProvideFiles>(params, |order| {
-                let views = lock(&self.views);
-                let view = order.view.as_ref().and_then(|path| views.get(path)).cloned();
-                drop(views);
-                let view = view.unwrap_or_else(|| pyti_index::View::new(self.interpreter.clone()));
-                let provided = self
-                    .handle
-                    .block_on(self.worker.provide(order, &view, self.depth));
-                if !provided.ready && !provided.environment.is_empty() {
-                    lock(&self.wanted).insert(provided.environment.clone());
-                }
-                Ok(provided)
-            }),
-            CommitEnvironment::NAME => answer::<CommitEnvironment>(params, |key| {
-                if !lock(&self.wanted).contains(key.key.as_str()) {
-                    return Err(RpcError::bad_params("this environment was not asked for"));
-                }
-                self.worker
-                    .inner
-                    .environments
-                    .commit(&self.stage, &key.key)
-                    .map_err(RpcError::failed)
-            }),
-            PutBlob::NAME => answer::<PutBlob>(params, |part| self.put(&part)),
-            other => Err(RpcError::no_such_method(other)),
-        }
-    }
-
-    fn notification(&self, method: &str, params: Value) {
-        match (method, &self.terminal) {
-            (Happened::NAME, _) => {}
-            (TerminalOpened::NAME, Some(terminal)) => {
-                return terminal.opened(Input::new(Arc::clone(self.peer.wait())));
-            }
-            (TerminalOutput::NAME, Some(terminal)) => {
-                if let Ok(part) = serde_json::from_value::<OutputPart>(params) {
-                    terminal.output(part.stream, part.bytes.as_bytes());
-                }
-                return;
-            }
-            _ => return,
-        }
-        match serde_json::from_value::<Envelope>(params) {
-            Ok(envelope) => {
-                self.heard.fetch_add(1, Ordering::AcqRel);
-                self.recorder.record_at(envelope.at_us, envelope.event);
-            }
-            Err(error) => {
-                let why = format!("an event cannot be read: {error}");
-                self.recorder.record(Event::Lost {
-                    task: None,
-                    what: Loss::Channel { why },
-                });
-            }
-        }
-    }
-
-    fn closed(&self, why: Option<&str>) {
-        self.closed.store(true, Ordering::Release);
-        *lock(&self.lost) = why.map(str::to_owned);
-    }
-}
-
-/// Builds metadata that cannot be read, for the lens.
-struct Builder {
-    worker: Worker,
-    interpreter: Interpreter,
-    depth: u32,
-}
-
-impl pyti_index::MetadataBuilder for Builder {
-    fn build<'a>(
-        &'a self,
-        sdist: &'a pyti_index::ProjectFile,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send + 'a>> {
-        Box::pin(async move {
-            match self
-                .worker
-                .build_dependency(sdist, &self.interpreter, self.depth)
-                .await
-            {
-                Ok((built, _)) => Ok(built.metadata.into_bytes()),
-                Err(reason) => Err(reason.detail.visible()),
-            }
-        })
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 255
-        && !name.starts_with('.')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
-}
-
-fn hash(file: &mut File) -> std::io::Result<String> {
-    use std::fmt::Write as _;
-    file.seek(SeekFrom::Start(0))?;
-    let mut hasher = Sha256::new();
-    let mut part = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut part)? {
-            0 => break,
-            read => hasher.update(&part[..read]),
-        }
-    }
-    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
 }
 
 /// Bytes of memory that the machine could give now.

@@ -6,6 +6,7 @@
 
 mod built;
 mod clock;
+mod desk;
 mod environments;
 mod folder;
 pub mod folders;
