@@ -72,7 +72,7 @@ fn test(yes: bool, filter: Option<&str>) -> Result<()> {
     needs::install(yes || std::env::var_os("CI").is_some())?;
     graph::run()?;
     schema::run(true)?;
-    let mut arguments = vec!["test", "--workspace"];
+    let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];
     if let Some(filter) = filter {
         arguments.push(filter);
     }

@@ -223,7 +223,7 @@ fn the_cache_has_a_size_and_can_be_emptied() {
     let size = place.ends(["cache", "size"]).code(0).stdout;
     assert!(size.contains("files") && size.contains("environments"), "{size}");
     place.ends(["cache", "prune"]).code(0);
-    let offline = ["--offline", "no-tests"];
+    let offline = ["--offline", "--only", "wheel", "no-tests"];
     place.run(&index, offline).code(0);
     place.ends(["cache", "prune", "--days", "0"]).code(0);
     place.run(&index, offline).code(5);
