@@ -540,6 +540,10 @@ impl Watch<'_> {
         // children that nobody waited for are only in the samples
         let missing = (self.peak.cpu_s - user_s - system_s).max(0.0);
         let largest = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
+        if self.limit.is_none() && largest > self.command.limits.memory_bytes {
+            // it was over before anybody looked
+            self.limit = Some(Limit::Memory);
+        }
         let cost = Cost {
             wall_s,
             user_s: user_s + missing,

@@ -2,12 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Now, RFC 3339 in UTC, to the second.
+/// Now, RFC 3339 in UTC, to the microsecond: runs of the same second keep their order.
 pub(crate) fn now() -> String {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
-    rfc3339(seconds)
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let whole = rfc3339(since.as_secs());
+    format!("{}.{:06}Z", whole.trim_end_matches('Z'), since.subsec_micros())
 }
 
 /// Seconds since 1970 as RFC 3339 (days to civil date by the algorithm of Howard Hinnant's `chrono` paper).

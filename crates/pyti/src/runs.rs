@@ -21,10 +21,12 @@ pub(crate) fn runs(args: RunsArgs, _: &Look) -> anyhow::Result<u8> {
                     text.push_str(&format!("{object}\n"));
                 } else {
                     let release = file.release.as_deref().unwrap_or("");
+                    // to the second is enough for people
+                    let when = file.when.get(..19).unwrap_or(&file.when);
                     let what = format!("{} {release}", file.name);
                     text.push_str(&format!(
-                        "{:<6} {}  {status:<8} {what} · {}\n",
-                        run.id, file.when, file.interpreter
+                        "{:<6} {}Z  {status:<8} {what} · {}\n",
+                        run.id, when, file.interpreter
                     ));
                 }
             }

@@ -48,8 +48,9 @@ pub fn pax(key: &str, value: &str) -> Vec<u8> {
 }
 
 /// gzip.
+/// As small as it gets: how small the fast level is depends on what flate2 is built with.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
