@@ -135,7 +135,8 @@ mod tests {
         fs::create_dir_all(root.join(".git")).unwrap();
         fs::write(root.join(".git/config"), "").unwrap();
         fs::write(root.join("thing.py"), "").unwrap();
-        let packed = pack(root, root).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let packed = pack(root, scratch.path()).unwrap();
         assert_eq!(
             (packed.name.as_str(), packed.version.as_str()),
             ("my-thing", "1.2")

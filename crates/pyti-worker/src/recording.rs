@@ -119,7 +119,10 @@ impl Recorder {
                 serde_json::to_writer(&mut *out, &envelope)?;
                 out.write_all(b"\n")?;
                 // a task's end is worth a flush: it is not lost when we are killed
-                if matches!(envelope.event, Event::Ended { .. } | Event::Began { .. }) {
+                if matches!(
+                    envelope.event,
+                    Event::Ended { .. } | Event::Began { .. } | Event::Decided { .. }
+                ) {
                     out.flush()
                 } else {
                     Ok(())
