@@ -41,7 +41,8 @@ fn assigned(source: &Source) -> BTreeMap<String, Literal> {
             && equals.is('=')
             && !value.first().is_some_and(|token| token.is('='))
         {
-            let literal = python::literal(value, &|name| names.get(name).cloned(), 0).0;
+            let literal = joined(value)
+                .unwrap_or_else(|| python::literal(value, &|name| names.get(name).cloned(), 0).0);
             if literal != Literal::Other {
                 names.insert(name.clone(), literal);
             }
@@ -50,28 +51,80 @@ fn assigned(source: &Source) -> BTreeMap<String, Literal> {
     names
 }
 
+/// The text of `"…".join([…])`, where all of it is literal.
+fn joined(value: &[Token]) -> Option<Literal> {
+    let [
+        Token::Text {
+            value: between,
+            plain: true,
+        },
+        dot,
+        join,
+        call @ ..,
+    ] = value
+    else {
+        return None;
+    };
+    if !(dot.is('.') && join.is_name("join") && call.first()?.is('(')) {
+        return None;
+    }
+    let inside = call.get(1..python::closing(call)?)?;
+    let list @ Literal::List(_) = python::literal(inside, &|_| None, 0).0 else {
+        return None;
+    };
+    Some(Literal::Text(list.strings().join(between)))
+}
+
 /// The advice with which setup.py ends on purpose, where it does.
 pub(crate) fn advice(tree: &dyn Tree) -> Option<Foreign> {
     let source = python::read(&tree.text("setup.py")?);
     let names = assigned(&source);
-    let mut function: Option<usize> = None;
+    // a function counts only when the file calls it itself: (indent, name) of the one that is being read
+    let mut function: Option<(usize, String)> = None;
+    let mut ends: BTreeMap<String, String> = BTreeMap::new();
     for line in &source.lines {
-        if function.is_some_and(|indent| line.indent <= indent) {
+        if function
+            .as_ref()
+            .is_some_and(|(indent, _)| line.indent <= *indent)
+        {
             function = None;
         }
         if function.is_none() && matches!(line.first(), Some("def" | "class")) {
-            function = Some(line.indent);
-        }
-        if function.is_some() {
+            let name = name_of(line);
+            function = Some((line.indent, name));
             continue;
         }
-        if let Some(text) = end_text(line, &names)
-            && is_advice(&text)
-        {
-            return Some(Foreign::from(text.chars().take(4000).collect::<String>()));
+        let end = end_text(line, &names).filter(|text| is_advice(text));
+        match (&function, end) {
+            (Some((_, name)), Some(text)) => {
+                ends.entry(name.clone()).or_insert(text);
+            }
+            (Some(_), None) => {}
+            (None, Some(text)) => return Some(capped(&text)),
+            (None, None) => {
+                let called = ends
+                    .iter()
+                    .find(|(name, _)| line.tokens.windows(2).any(|w| w[0].is_name(name) && w[1].is('(')));
+                if let Some((_, text)) = called {
+                    return Some(capped(text));
+                }
+            }
         }
     }
     None
+}
+
+/// The name that a `def` or `class` gives.
+fn name_of(line: &Line) -> String {
+    line.tokens
+        .get(1)
+        .and_then(|token| token.name())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn capped(text: &str) -> Foreign {
+    Foreign::from(text.chars().take(4000).collect::<String>())
 }
 
 /// The text of `sys.exit(…)` or `raise Error(…)`.
@@ -146,6 +199,9 @@ mod tests {
                 .is_some()
         );
         assert!(of("def f():\n    sys.exit('this is deprecated, use y instead')\nsetup()\n").is_none());
+        let called = "def f():\n    m = '\\n'.join([\n  'The x package is deprecated',\n  'use y instead',\n ])\n    raise SystemExit(m)\nif 1:\n    f()\n";
+        assert!(of(called).is_some());
+        assert!(of(&called.replace("    f()", "    g()")).is_none());
         assert!(of("if sys.version_info < (3,):\n    sys.exit('Python 2 is not supported, use x==1 instead')\nsetup()\n").is_none());
     }
 }
