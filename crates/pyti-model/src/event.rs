@@ -15,10 +15,11 @@ use crate::foreign::Foreign;
 use crate::outcome::{Outcome, Reason, TaskResult};
 use crate::plan::Plan;
 use crate::raw::RawData;
+use crate::trace::{Decoy, Trace, Written};
 
 /// Version of the recording's form: (major, minor). A reader refuses a newer major version with a clear message and
 /// skips event kinds that a newer minor version added.
-pub const RECORDING_VERSION: (u32, u32) = (1, 0);
+pub const RECORDING_VERSION: (u32, u32) = (1, 1);
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +92,25 @@ pub enum Event {
         task: String,
         /// The changes, by path. Capped; what is missing is a [`Loss`].
         changes: Vec<Change>,
+    },
+    /// What the processes of a command did; comes after its [`Event::Ran`].
+    Traced {
+        /// The task.
+        task: String,
+        /// What was seen.
+        trace: Box<Trace>,
+    },
+    /// What lies in the boxes of this job to be found.
+    Planted {
+        /// The decoys.
+        decoys: Vec<Decoy>,
+    },
+    /// What some of the files hold that a command wrote; comes after its [`Event::Changed`].
+    Written {
+        /// The task.
+        task: String,
+        /// The files, capped.
+        files: Vec<Written>,
     },
     /// Bytes worth keeping apart: a wheel that was built.
     Blob {

@@ -9,16 +9,20 @@
 //! * [`raw`]: what each task found out, its *raw data*
 //! * [`outcome`]: what was concluded: [`outcome::Status`], reasons and blame
 //! * [`effect`]: what a command in a box did: how it ended, what it cost, what it changed, whom it called
+//! * [`trace`]: what the processes of a command did, as seen from outside them
+//! * [`finding`]: what a judge found in a recording
 //! * [`foreign`]: text that came from a package and is never trusted
 
 pub mod distribution;
 pub mod effect;
 pub mod event;
+pub mod finding;
 pub mod foreign;
 pub mod outcome;
 pub mod plan;
 pub mod raw;
 pub mod summary;
+pub mod trace;
 
 pub use distribution::{Digest, Distribution, FileKind};
 pub use foreign::Foreign;

@@ -253,6 +253,8 @@ reason_codes! {
     WheelDiffers = "wheel_differs", Package;
     /// processes outlived the step that started them
     Survivors = "survivors", Package;
+    /// tests did not come to the same when they were run again
+    FlakyTests = "flaky_tests", Package;
     /// the release was yanked
     Yanked = "yanked", Package;
     /// starting the interpreter does something new

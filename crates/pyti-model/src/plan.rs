@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distribution::Distribution;
 use crate::effect::Limits;
+use crate::raw::Recipe;
 
 /// Version of the plan's form. A reader refuses a newer one.
 pub const PLAN_VERSION: u32 = 1;
@@ -121,9 +122,20 @@ pub struct Plan {
     pub exclude_newer: Option<String>,
     /// `PYTHONHASHSEED` of the package's own commands.
     pub hash_seed: u32,
+    /// How often the tests are run, each time in a pristine box; 0 and 1 are once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeat: u32,
+    /// The recipe that gave the result: a plan that names it is repeated with it, and with no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Recipe>,
     /// Locks found so far (pylock.toml, PEP 751), by purpose; a plan with locks resolves nothing again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub locks: BTreeMap<Purpose, Lock>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 /// What a set of requirements is for.

@@ -9,6 +9,13 @@ use crate::distribution::Digest;
 use crate::foreign::Foreign;
 use crate::plan::Purpose;
 
+mod test;
+
+pub use test::{
+    Attempt, AttemptResult, AttemptUse, Evidence, Flaky, Recipe, Runner, Sources, Test, TestCase, TestCounts,
+    TestOutcome,
+};
+
 /// Raw data of one task. The tag is the task's kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "task")]
@@ -101,6 +108,9 @@ pub struct Inspection {
     /// What was looked at and not taken, with why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<String>,
+    /// Requirement lines that the tree names anywhere, for tests or not: what is missing later may be one of these. Capped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<String>,
     /// Top-level importable names of the tree, and where each is, relative to the root.
     pub importable: BTreeMap<String, String>,
     /// setup.py ends on purpose with advice: the advice.
@@ -119,44 +129,6 @@ pub struct BuildDeclaration {
     pub requires: Vec<String>,
     /// Whether this was declared, or the default of PEP 517 for a lone setup.py.
     pub declared: bool,
-}
-
-/// One way to run the tests of a tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Recipe {
-    /// What runs them.
-    pub runner: Runner,
-    /// Arguments for the runner, relative to the tree.
-    pub arguments: Vec<String>,
-    /// Requirement lines beside the distribution itself.
-    pub requirements: Vec<String>,
-    /// Extras of the distribution that the tests want.
-    pub extras: Vec<String>,
-    /// Why this: the rungs of the ladders that gave it.
-    pub why: Vec<String>,
-}
-
-/// What runs tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Runner {
-    /// pytest, through our own boot and plugin.
-    Pytest,
-    /// unittest, through our own runner.
-    Unittest,
-    /// doctest, of modules and text files.
-    Doctest,
-}
-
-impl Runner {
-    /// The word, as in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pytest => "pytest",
-            Self::Unittest => "unittest",
-            Self::Doctest => "doctest",
-        }
-    }
 }
 
 /// Requirements were locked.
@@ -400,120 +372,4 @@ pub enum ImportOutcome {
     },
     /// A limit ended it.
     Killed,
-}
-
-/// Tests were run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Test {
-    /// The recipe that gave the result.
-    pub recipe: Recipe,
-    /// Version of the runner: `9.2.0`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runner_version: Option<String>,
-    /// Where the tests came from: file name of the sdist or wheel.
-    pub source: String,
-    /// Counts.
-    pub counts: TestCounts,
-    /// Each test that was not plainly passed, and passed ones as far as the cap allows.
-    pub cases: Vec<TestCase>,
-    /// Tests that are counted and not listed.
-    pub cases_dropped: u64,
-    /// Whether the runner said that it had finished. Without it, a good exit code means nothing.
-    pub finished: bool,
-    /// Exit code of the runner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit: Option<i32>,
-    /// `__file__` of the subject's modules as the tests saw them.
-    pub proof: BTreeMap<String, Foreign>,
-    /// Whether every proof lies in the installed package.
-    pub against_installed: bool,
-    /// What was changed about the authors' configuration so that it could run, each with why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub adjustments: Vec<String>,
-    /// Errors while collecting: place and text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub collection_errors: Vec<(Foreign, Foreign)>,
-    /// Earlier attempts and what came of them, for people.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attempts: Vec<String>,
-}
-
-/// How many tests came to what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct TestCounts {
-    /// Passed.
-    pub passed: u64,
-    /// Failed in the test itself.
-    pub failed: u64,
-    /// Errors in set-up or tear-down, or outside tests.
-    pub errors: u64,
-    /// Skipped.
-    pub skipped: u64,
-    /// Failed as expected.
-    pub xfailed: u64,
-    /// Passed although a failure was expected.
-    pub xpassed: u64,
-    /// Left out by the authors' configuration.
-    pub deselected: u64,
-    /// Subtests, counted apart.
-    pub subtests: u64,
-    /// Doctests, counted among the others too.
-    pub doctests: u64,
-}
-
-impl TestCounts {
-    /// Tests that ran: everything but skipped and deselected.
-    pub fn executed(&self) -> u64 {
-        self.passed + self.failed + self.errors + self.xfailed + self.xpassed
-    }
-}
-
-/// One test.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TestCase {
-    /// Its id, as the runner gives it.
-    pub id: Foreign,
-    /// What came of it.
-    pub outcome: TestOutcome,
-    /// Wall-clock seconds, all phases.
-    pub wall_s: f64,
-    /// Message or traceback, capped; the reason of a skip.
-    #[serde(default, skip_serializing_if = "Foreign::is_empty")]
-    pub message: Foreign,
-    /// Captured output, capped.
-    #[serde(default, skip_serializing_if = "Foreign::is_empty")]
-    pub output: Foreign,
-}
-
-/// What came of one test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TestOutcome {
-    /// It failed.
-    Failed,
-    /// Its set-up or tear-down failed.
-    Error,
-    /// It passed although a failure was expected.
-    Xpassed,
-    /// It failed as expected.
-    Xfailed,
-    /// It was skipped.
-    Skipped,
-    /// It passed.
-    Passed,
-}
-
-impl TestOutcome {
-    /// The word, as in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Error => "error",
-            Self::Xpassed => "xpassed",
-            Self::Xfailed => "xfailed",
-            Self::Skipped => "skipped",
-            Self::Passed => "passed",
-        }
-    }
 }
