@@ -43,6 +43,7 @@ pub(crate) fn recipes(
             requirements: Vec::new(),
             extras: Vec::new(),
             why: vec!["command: doctests of its modules".to_owned()],
+            ..Recipe::default()
         });
     }
     if recipes.is_empty() {
@@ -132,6 +133,7 @@ fn by_pytest(
         requirements,
         extras: wanted.extras.clone(),
         why,
+        ..Recipe::default()
     }
 }
 
@@ -232,6 +234,7 @@ fn by_unittest(suite: &Suite, wanted: &Wanted) -> Recipe {
             .collect(),
         extras: wanted.extras.clone(),
         why,
+        ..Recipe::default()
     }
 }
 

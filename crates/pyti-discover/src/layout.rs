@@ -155,9 +155,7 @@ mod tests {
         Recipe {
             runner,
             arguments: arguments.iter().map(ToString::to_string).collect(),
-            requirements: Vec::new(),
-            extras: Vec::new(),
-            why: Vec::new(),
+            ..Recipe::default()
         }
     }
 

@@ -40,6 +40,7 @@ pub fn inspect(tree: &dyn Tree, name: &str) -> Inspection {
         metadata: declaration::metadata(tree),
         recipes,
         rejected,
+        known: Vec::new(),
         importable,
         advice: setup::advice(tree),
     }

@@ -268,6 +268,7 @@ pub fn status_of(code: ReasonCode) -> Option<Status> {
         | R::TestEnvDiffers
         | R::WheelDiffers
         | R::Survivors
+        | R::FlakyTests
         | R::Yanked
         | R::StartChanged => return None,
     })

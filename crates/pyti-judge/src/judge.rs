@@ -212,6 +212,7 @@ fn stands_beside(code: ReasonCode) -> bool {
         R::BuildExtensionDropped
             | R::WheelDiffers
             | R::Survivors
+            | R::FlakyTests
             | R::StartChanged
             | R::TestEnvDiffers
             | R::NoSdist

@@ -338,6 +338,8 @@ impl Fold {
                 self.record.complete = true;
                 self.record.interrupted |= interrupted;
             }
+            // a judgement of what was traced is told by findings of its own
+            Event::Traced { .. } | Event::Planted { .. } | Event::Written { .. } => {}
             Event::Progress { .. } | Event::Unknown => {}
         }
     }

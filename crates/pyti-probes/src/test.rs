@@ -1,7 +1,5 @@
 //! Running tests by pytest, unittest or doctest.
 
-use std::collections::BTreeMap;
-
 use pyti_model::effect::Loss;
 use pyti_model::foreign::Foreign;
 use pyti_model::raw::{Recipe, Runner, Test, TestCase, TestCounts, TestOutcome};
@@ -35,6 +33,7 @@ pub fn argv(invocation: &Invocation<'_>, request: &Request<'_>) -> Vec<String> {
         Runner::Pytest => "pytest_boot.py",
         Runner::Unittest => "unittest_run.py",
         Runner::Doctest => "doctest_run.py",
+        Runner::Zope | Runner::Django | Runner::Trial | Runner::Nose2 | Runner::Script => "script_run.py",
     };
     let config =
         json!({ "tree": request.tree, "subjects": request.subject_modules, "site": request.site_packages });
@@ -103,25 +102,8 @@ enum Line {
 pub fn parse(results: &[u8]) -> (Test, Option<Loss>) {
     let (lines, loss) = lines::read::<Line>(results);
     let mut test = Test {
-        recipe: Recipe {
-            runner: Runner::Pytest,
-            arguments: Vec::new(),
-            requirements: Vec::new(),
-            extras: Vec::new(),
-            why: Vec::new(),
-        },
-        runner_version: None,
-        source: String::new(),
-        counts: TestCounts::default(),
-        cases: Vec::new(),
-        cases_dropped: 0,
-        finished: false,
-        exit: None,
-        proof: BTreeMap::new(),
         against_installed: true,
-        adjustments: Vec::new(),
-        collection_errors: Vec::new(),
-        attempts: Vec::new(),
+        ..Test::default()
     };
     let mut subjects = false;
     for line in lines {

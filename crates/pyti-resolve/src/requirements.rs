@@ -193,7 +193,7 @@ mod tests {
             arguments: Vec::new(),
             requirements: vec!["mock".into(), "a-b>=9".into()],
             extras: vec!["test".into()],
-            why: Vec::new(),
+            ..Recipe::default()
         };
         let locked = crate::lock::LockedPackage {
             name: "six".into(),

@@ -6,10 +6,10 @@ use pyti_judge::{JobRecord, Judgement, fold, judge};
 use pyti_model::effect::{Captured, Cost, Effect, Exit, Limit, Limits};
 use pyti_model::event::{Envelope, Event, PlannedTask, RECORDING_VERSION};
 use pyti_model::outcome::{Reason, ReasonCode, Status, TaskResult};
-use pyti_model::plan::{Interpreter, Isolation, PLAN_VERSION, Plan};
+use pyti_model::plan::{Interpreter, Isolation, PLAN_VERSION, Plan, Watch};
 use pyti_model::raw::{
     Build, BuiltWheel, Hook, Import, ImportOutcome, Inspection, Install, ModuleImport, PythonError, RawData,
-    Recipe, Runner, Start, Test, TestCase, TestCounts, TestOutcome, Unpack,
+    Recipe, Start, Test, TestCase, TestCounts, TestOutcome, Unpack,
 };
 use pyti_model::{Distribution, FileKind, Foreign};
 
@@ -57,6 +57,11 @@ pub(crate) fn plan(kind: FileKind) -> Plan {
         pre: false,
         exclude_newer: None,
         hash_seed: 0,
+        watch: Watch::Off,
+        exercise: false,
+        allow: Vec::new(),
+        repeat: 0,
+        recipe: None,
         locks: BTreeMap::new(),
     }
 }
@@ -181,13 +186,7 @@ pub(crate) fn inspection() -> Inspection {
 }
 
 pub(crate) fn recipe() -> Recipe {
-    Recipe {
-        runner: Runner::Pytest,
-        arguments: Vec::new(),
-        requirements: Vec::new(),
-        extras: Vec::new(),
-        why: Vec::new(),
-    }
+    Recipe::default()
 }
 
 pub(crate) fn test_data(counts: TestCounts) -> Test {
@@ -207,6 +206,7 @@ pub(crate) fn test_data(counts: TestCounts) -> Test {
         adjustments: Vec::new(),
         collection_errors: Vec::new(),
         attempts: Vec::new(),
+        flaky: Vec::new(),
     }
 }
 

@@ -74,7 +74,6 @@ pub enum Sources {
 
 impl Sources {
     /// Whether they are taken away.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     pub fn is_hidden(&self) -> bool {
         *self == Self::Hidden
     }

@@ -241,9 +241,7 @@ pub(crate) fn run_tests(
     let recipe = Recipe {
         runner,
         arguments: own(arguments),
-        requirements: Vec::new(),
-        extras: Vec::new(),
-        why: Vec::new(),
+        ..Recipe::default()
     };
     let subjects = own(subjects);
     let bare = !env.site.ends_with("site-packages");

@@ -1,6 +1,6 @@
 //! What was to be done with a file, and why so.
 
-use pyti_model::raw::{RawData, Recipe};
+use pyti_model::raw::{Attempt, RawData, Recipe};
 
 use super::parts::{MOST, cut};
 use crate::sentences::shown_str;
@@ -117,7 +117,10 @@ pub(crate) fn plan(file: &FileView<'_>) -> Option<PlanPart> {
         recipes,
         rejected: inspection.map(|x| strings(&x.rejected)).unwrap_or_default(),
         adjustments: used
-            .map(|t| [strings(&t.adjustments), strings(&t.attempts)].concat())
+            .map(|t| {
+                let attempts: Vec<String> = t.attempts.iter().map(Attempt::sentence).collect();
+                [strings(&t.adjustments), strings(&attempts)].concat()
+            })
             .unwrap_or_default(),
         machine: record
             .machine

@@ -6,7 +6,7 @@ use pyti_judge::{JobRecord, Judgement, fold, judge};
 use pyti_model::effect::{Captured, Change, Changed, Contact, Cost, Effect, Entry, Exit, Limit, Limits};
 use pyti_model::event::{Envelope, Event, PlannedTask, RECORDING_VERSION};
 use pyti_model::outcome::{Outcome, TaskResult};
-use pyti_model::plan::{Installer, Interpreter, Isolation, Lock, PLAN_VERSION, Plan, Purpose};
+use pyti_model::plan::{Installer, Interpreter, Isolation, Lock, PLAN_VERSION, Plan, Purpose, Watch};
 use pyti_model::raw::{
     Build, BuiltWheel, CompilerCall, Import, ImportOutcome, Inspection, Install, Metadata, ModuleImport,
     Provide, PythonError, RawData, Recipe, Resolve, Runner, Start, Test, TestCase, TestCounts, TestOutcome,
@@ -72,6 +72,11 @@ fn plan(file: &Distribution) -> Plan {
         pre: false,
         exclude_newer: None,
         hash_seed: 0,
+        watch: Watch::Off,
+        exercise: false,
+        allow: Vec::new(),
+        repeat: 0,
+        recipe: None,
         locks: BTreeMap::from([(Purpose::Test, lock)]),
     }
 }
@@ -181,6 +186,7 @@ fn recipe() -> Recipe {
         requirements: vec!["pytest".into()],
         extras: Vec::new(),
         why: vec!["requirements: tests_require".into()],
+        ..Recipe::default()
     }
 }
 
@@ -212,6 +218,7 @@ pub(crate) fn tests(counts: TestCounts, cases: Vec<TestCase>) -> Test {
         adjustments: Vec::new(),
         collection_errors: Vec::new(),
         attempts: Vec::new(),
+        flaky: Vec::new(),
     }
 }
 
