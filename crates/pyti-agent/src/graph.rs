@@ -3,21 +3,21 @@
 //! ```text
 //! sdist   unpack ▸ inspect ▸ lock-build ▸ env-build ▸ requires ▸ lock-build-2 ▸ env-build-2 ▸ build ┐
 //! wheel   (given)                                                                                  ├▸ metadata
-//!   metadata ▸ lock-runtime ▸ env-runtime ▸ install ▸ start, import
+//!   metadata ▸ lock-runtime ▸ env-runtime ▸ install ▸ start, import, scripts, exercise
 //!   (wheel: unpack-sdist ▸ inspect-sdist) ▸ lock-test ▸ env-test ▸ test
 //! ```
 
 use pyti_graph::{Effect, Graph, GraphBuilder, GraphError, Inputs, TaskSpec};
 use pyti_model::FileKind;
 use pyti_model::foreign::Foreign;
-use pyti_model::plan::Purpose;
+use pyti_model::plan::{Plan, Purpose, Watch};
 
 use crate::job::Job;
 use crate::tasks::lock::{Wish, lock_and_put};
 use crate::tasks::{
     BUILD_ENVIRONMENT, BUILD_LOCK, DYNAMIC_REQUIRES, FACTS, FIRST_BUILD_ENVIRONMENT, FIRST_BUILD_LOCK,
     INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TEST_ENVIRONMENT, TEST_LOCK, TREE, WHEEL,
-    Wheel, build, environment, import, install, source, start, test, wheel,
+    Wheel, build, environment, import, install, provoke, source, start, test, wheel,
 };
 
 /// Tasks that prepare others: shown folded.
@@ -39,7 +39,7 @@ impl Shape<'_> {
             graph: GraphBuilder::new(),
             until: order.until.clone(),
             ended: false,
-            skip: &plan.skip,
+            plan,
         };
         if plan.target.kind == FileKind::Wheel {
             b.graph.give(
@@ -83,7 +83,7 @@ struct Builder<'a> {
     graph: GraphBuilder<Job>,
     until: Option<String>,
     ended: bool,
-    skip: &'a [String],
+    plan: &'a Plan,
 }
 
 impl Builder<'_> {
@@ -93,7 +93,7 @@ impl Builder<'_> {
         }
         let task = self.graph.task(name);
         describe(task);
-        if self.skip.iter().any(|skipped| skipped == name) {
+        if self.plan.skip.iter().any(|skipped| skipped == name) {
             task.only_if(|_: &Inputs<'_, Job>| false, "it was left out by who asked");
         }
         self.ended = self.until.as_deref() == Some(name);
@@ -225,6 +225,24 @@ fn from_wheel(b: &mut Builder<'_>) {
             .needs(&RUNTIME_ENVIRONMENT)
             .run(import::import);
     });
+    let plan = &b.plan;
+    let (watched, exercised) = (plan.watch == Watch::On, plan.exercise);
+    if watched {
+        b.add("scripts", |t| {
+            t.needs(&INSTALLED)
+                .needs(&RUNTIME_ENVIRONMENT)
+                .on_failure(Effect::Warn)
+                .run(provoke::scripts);
+        });
+    }
+    if exercised {
+        b.add("exercise", |t| {
+            t.needs(&INSTALLED)
+                .needs(&RUNTIME_ENVIRONMENT)
+                .on_failure(Effect::Warn)
+                .run(provoke::exercise);
+        });
+    }
 }
 
 fn tests(b: &mut Builder<'_>, archive: String) {

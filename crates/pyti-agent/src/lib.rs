@@ -8,6 +8,7 @@ mod commands;
 mod events;
 mod graph;
 mod job;
+mod observe;
 mod shell;
 mod tasks;
 mod tree;

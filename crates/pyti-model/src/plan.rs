@@ -81,6 +81,25 @@ pub enum Installer {
     Pip,
 }
 
+/// Whether the package's own code is watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Watch {
+    /// Only what it changes, says and costs is recorded, on a network that stays silent.
+    #[default]
+    Off,
+    /// System calls are recorded, the network is simulated, decoys lie about: a verdict can be given.
+    On,
+}
+
+impl Watch {
+    /// Whether nothing is watched.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    pub fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+}
+
 /// Everything that decides a job. The same plan gives the same work, on any machine that has the interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
@@ -122,6 +141,15 @@ pub struct Plan {
     pub exclude_newer: Option<String>,
     /// `PYTHONHASHSEED` of the package's own commands.
     pub hash_seed: u32,
+    /// Whether the package's own code is watched: system calls, a network that is simulated, decoys.
+    #[serde(default, skip_serializing_if = "Watch::is_off")]
+    pub watch: Watch,
+    /// Whether exported functions are called with cheap arguments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exercise: bool,
+    /// Hosts of the real network that may be spoken with, `HOST:PORT`; all of it is recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
     /// How often the tests are run, each time in a pristine box; 0 and 1 are once.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeat: u32,

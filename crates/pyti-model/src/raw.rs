@@ -9,8 +9,10 @@ use crate::distribution::Digest;
 use crate::foreign::Foreign;
 use crate::plan::Purpose;
 
+mod provoke;
 mod test;
 
+pub use provoke::{Exercise, ScriptCall, Scripts};
 pub use test::{
     Attempt, AttemptResult, AttemptUse, Evidence, Flaky, Recipe, Runner, Sources, Test, TestCase, TestCounts,
     TestOutcome,
@@ -40,6 +42,10 @@ pub enum RawData {
     Start(Start),
     /// Modules were imported.
     Import(Import),
+    /// Console scripts were called.
+    Scripts(Scripts),
+    /// Exported functions were called.
+    Exercise(Exercise),
     /// Tests were run.
     Test(Box<Test>),
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::FileKind;
+use crate::finding::Finding;
 use crate::outcome::{Reason, Status, TaskResult, Verdict};
 use crate::raw::TestCounts;
 
@@ -71,4 +72,10 @@ pub struct FileSummary {
     pub reasons: Vec<Reason>,
     /// Verdict of its job.
     pub verdict: Verdict,
+    /// What the verdict comes from, heaviest first.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// Why the verdict cannot be better than inconclusive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }

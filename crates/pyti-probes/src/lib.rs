@@ -4,6 +4,7 @@
 //! over a pipe of its own, one JSON object a line; code of the package runs in the same process and may forge or
 //! spoil it, so everything is parsed as hostile and called *claimed by the process*.
 
+pub mod exercise;
 pub mod hook;
 pub mod import;
 mod lines;
@@ -17,6 +18,7 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
         ("hook.py", include_str!("../probes/hook.py")),
         ("start.py", include_str!("../probes/start.py")),
         ("importer.py", include_str!("../probes/importer.py")),
+        ("exercise.py", include_str!("../probes/exercise.py")),
         ("pytest_boot.py", include_str!("../probes/pytest_boot.py")),
         ("unittest_run.py", include_str!("../probes/unittest_run.py")),
         ("doctest_run.py", include_str!("../probes/doctest_run.py")),

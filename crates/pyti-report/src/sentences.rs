@@ -4,8 +4,8 @@ use pyti_judge::TaskRecord;
 use pyti_model::Foreign;
 use pyti_model::outcome::{Blame, Reason, ReasonCode, Status, TaskResult};
 use pyti_model::raw::{
-    Build, Hook, Import, ImportOutcome, Inspection, Install, Metadata, ModuleImport, Provide, PythonError,
-    RawData, Resolve, Start, Test, TestCounts, Unpack, WheelComparison,
+    Build, Exercise, Hook, Import, ImportOutcome, Inspection, Install, Metadata, ModuleImport, Provide, PythonError,
+    RawData, Resolve, Scripts, Start, Test, TestCounts, Unpack, WheelComparison,
 };
 
 use crate::words::{bytes, count, counted, len, number, seconds, some};
@@ -69,6 +69,8 @@ pub(crate) fn task(task: &TaskRecord, result: TaskResult, reasons: &[Reason]) ->
         RawData::Install(x) => install(x),
         RawData::Start(x) => start(x),
         RawData::Import(x) => import(x),
+        RawData::Scripts(x) => scripts(x),
+        RawData::Exercise(x) => exercise(x),
         RawData::Test(x) => test(x),
     };
     let more = reasons
@@ -81,6 +83,29 @@ pub(crate) fn task(task: &TaskRecord, result: TaskResult, reasons: &[Reason]) ->
         (TaskResult::Warnings, false) => format!("{said} · {}", some_parts(&more)),
         (_, false) => format!("{} · {said}", some_parts(&more)),
     }
+}
+
+fn scripts(x: &Scripts) -> String {
+    let good = x.calls.iter().filter(|call| call.exit.is_success()).count();
+    let mut names: Vec<_> = x.calls.iter().map(|call| &call.script).collect();
+    names.dedup();
+    let left_out = match x.left_out {
+        0 => String::new(),
+        left => format!(", {left} not called"),
+    };
+    format!(
+        "{}, {good} of {} calls ended well{left_out}",
+        count(names.len() as u64, "console script"),
+        x.calls.len()
+    )
+}
+
+fn exercise(x: &Exercise) -> String {
+    let mut said = format!("{} called, {} returned", count(u64::from(x.called), "function"), x.returned);
+    if !x.ended_badly.is_empty() {
+        said.push_str(&format!(", {} ended badly", x.ended_badly.len()));
+    }
+    said
 }
 
 fn some_parts(parts: &[String]) -> String {

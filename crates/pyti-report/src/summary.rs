@@ -30,6 +30,8 @@ pub fn summary(run: &Run<'_>, recording: Option<&str>) -> Summary {
                 status: job.judgement.outcome.status,
                 reasons: job.judgement.outcome.reasons.clone(),
                 verdict: job.judgement.verdict,
+                findings: Vec::new(),
+                missing: Vec::new(),
             });
         }
     }

@@ -11,7 +11,7 @@ use pyti_box::rpc::{CallError, Peer};
 use pyti_model::effect::{Limits, Loss};
 use pyti_model::event::{Envelope, Event};
 use pyti_model::outcome::{Blame, Reason, ReasonCode};
-use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan};
+use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan, Watch};
 use pyti_model::{Digest, Distribution, FileKind};
 use pyti_sandbox::{Bind, JobSpec, LaunchError};
 use tokio::runtime::Handle;
@@ -383,6 +383,11 @@ fn dependency_plan(
         pre: false,
         exclude_newer: None,
         hash_seed: 0,
+        watch: Watch::Off,
+        exercise: false,
+        allow: Vec::new(),
+        repeat: 0,
+        recipe: None,
         locks: std::collections::BTreeMap::new(),
     }
 }

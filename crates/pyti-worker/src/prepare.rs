@@ -7,7 +7,7 @@ use pyti_index::select::{self, Refusal, Wanted};
 use pyti_index::{IndexError, ParsedName, ProjectFile};
 use pyti_model::effect::Limits;
 use pyti_model::outcome::{Outcome, Reason, ReasonCode, Status};
-use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan};
+use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan, Watch};
 use pyti_model::{Distribution, FileKind};
 
 use crate::provide::chain;
@@ -37,6 +37,14 @@ pub struct Request {
     pub max_bytes: u64,
     /// `PYTHONHASHSEED`.
     pub hash_seed: u32,
+    /// Whether the package's own code is watched.
+    pub watch: Watch,
+    /// Whether exported functions are called.
+    pub exercise: bool,
+    /// Hosts of the real network that may be spoken with.
+    pub allow: Vec<String>,
+    /// How often the tests are run.
+    pub repeat: u32,
 }
 
 /// What a target came to before any box was opened.
@@ -398,6 +406,11 @@ fn plan(target: Distribution, extras: &[String], request: &Request, run_tests: b
         pre: request.pre,
         exclude_newer: request.exclude_newer.clone(),
         hash_seed: request.hash_seed,
+        watch: request.watch,
+        exercise: request.exercise,
+        allow: request.allow.clone(),
+        repeat: request.repeat,
+        recipe: None,
         locks: BTreeMap::new(),
     }
 }

@@ -138,6 +138,18 @@ pub(crate) struct RunArgs {
     /// Who installs the distribution
     #[arg(long, value_enum, default_value_t = InstallerName::Uv)]
     pub(crate) installer: InstallerName,
+    /// Do not watch what the package does: no verdict, a silent network only
+    #[arg(long)]
+    pub(crate) no_watch: bool,
+    /// Call exported functions with cheap arguments, and watch what they do
+    #[arg(long, conflicts_with = "no_watch")]
+    pub(crate) exercise: bool,
+    /// Let this host of the real network be spoken with; all of it is recorded
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "no_watch")]
+    pub(crate) allow: Vec<String>,
+    /// Run the tests so many times, each time in a pristine box, and tell which change their mind
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100))]
+    pub(crate) repeat: Option<u32>,
     /// Base address of the index
     #[arg(long, value_name = "URL")]
     pub(crate) index_url: Option<String>,

@@ -9,7 +9,7 @@ use pyti_judge::{JobRecord, Judgement};
 use pyti_model::FileKind;
 use pyti_model::event::{Event, RECORDING_VERSION};
 use pyti_model::outcome::{Outcome, Reason, ReasonCode, Status, Verdict};
-use pyti_model::plan::{Installer, Interpreter, Plan};
+use pyti_model::plan::{Installer, Interpreter, Plan, Watch};
 use pyti_worker::recording::{Listener, Recorder};
 use pyti_worker::runs::{Run, RunFile, Runs};
 use pyti_worker::target::Target;
@@ -282,6 +282,10 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         },
         max_bytes: config.max_size.value,
         hash_seed: 0,
+        watch: if args.no_watch { Watch::Off } else { Watch::On },
+        exercise: args.exercise,
+        allow: args.allow.clone(),
+        repeat: args.repeat.unwrap_or(0),
     })
 }
 

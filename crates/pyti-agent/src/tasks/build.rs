@@ -22,6 +22,7 @@ use super::{
 };
 use crate::commands::{self, COMPILER_LOG};
 use crate::job::{Cx, Ended, Job, bad_end, open_in_layer, read_in_layer, trouble};
+use crate::observe::Phase;
 
 /// Where the hooks put what they make.
 const OUT: &str = "/home/dev/dist";
@@ -73,7 +74,7 @@ fn ask(
 ) -> Result<(Result<Vec<Foreign>, String>, Done), TaskError> {
     let job = cx.context();
     let mut command = call(job, archive, inspection, environment, hook::Name::GetRequires)?;
-    let done = job.run(cx, &mut command)?;
+    let done = job.observe(cx, &mut command, Phase::Build)?;
     job.leave(cx, &done, &command);
     let answer = hook::parse(&done.results);
     let raw = Hook {
@@ -183,7 +184,7 @@ fn build_in(
     let job = cx.context();
     let mut command = call(job, archive, inspection, environment, hook::Name::BuildWheel)?;
     commands::record_compilers(job, &mut command)?;
-    let done = job.run(cx, &mut command)?;
+    let done = job.observe(cx, &mut command, Phase::Build)?;
     job.leave(cx, &done, &command);
     Ok(done)
 }

@@ -6,11 +6,11 @@ use pyti_graph::{Outcome, TaskError};
 use pyti_model::plan::Installer;
 use pyti_model::raw::RawData;
 use pyti_resolve::uv;
-use pyti_sandbox::Network;
 
 use super::{INSTALLED, Installed, RUNTIME_ENVIRONMENT, WHEEL};
 use crate::commands;
 use crate::job::{Cx, Ended, Job, bad_end, read_in_layer, trouble};
+use crate::observe::Phase;
 
 /// Most bytes of a small file (a .pth, an entry point list) that are looked at.
 const SMALL: u64 = 256 << 10;
@@ -42,7 +42,6 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
         _ => format!("uv {}", job.order.uv_version),
     };
     let mut command = commands::package(job, made.argv, vec![environment.lower.clone()]);
-    command.network = Network::None;
     command.env = made
         .env
         .into_iter()
@@ -55,7 +54,7 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
         command.binds.push(commands::bind(pip));
     }
     commands::add_files(job, &mut command, &made.files)?;
-    let done = job.run(cx, &mut command)?;
+    let done = job.observe(cx, &mut command, Phase::Install)?;
     job.leave(cx, &done, &command);
     let site_packages = site_packages(job);
     let mut read = |path: &str| -> Option<Vec<u8>> { read_in_layer(&done.layer, path, SMALL).ok().flatten() };
@@ -118,7 +117,7 @@ pub(crate) fn probe(
     let job = cx.context();
     let mut command = commands::package(job, argv, lowers);
     commands::add_probes(job, &mut command)?;
-    let done = job.run(cx, &mut command)?;
+    let done = job.observe(cx, &mut command, Phase::Use)?;
     job.leave(cx, &done, &command);
     Ok(done)
 }

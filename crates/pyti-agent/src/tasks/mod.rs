@@ -6,6 +6,7 @@ pub(crate) mod import;
 pub(crate) mod install;
 pub(crate) mod lock;
 pub(crate) mod older;
+pub(crate) mod provoke;
 pub(crate) mod source;
 pub(crate) mod start;
 pub(crate) mod test;
