@@ -1,7 +1,8 @@
-//! What people run to test, bench and package PyTI: `cargo xtask test`, `bench`, `schema`, `crates`.
+//! What people run to test, bench and package PyTI: `cargo xtask test`, `bench`, `corpus`, `schema`, `crates`.
 
 mod acceptance;
 mod bench;
+mod corpus;
 mod graph;
 mod needs;
 mod schema;
@@ -47,6 +48,8 @@ enum Task {
         /// Only targets that contain this
         filter: Option<String>,
     },
+    /// Runs the harmless packages that behave like harmful ones, and compares with their table
+    Corpus(corpus::Options),
     /// Prints which crate needs which, and checks that arrows go down only
     Crates,
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Bench { rounds, filter } => bench::run(rounds, filter.as_deref()),
         Task::Schema { check } => schema::run(check),
         Task::Acceptance { filter } => acceptance::run(filter.as_deref()),
+        Task::Corpus(options) => corpus::run(&options),
         Task::Crates => graph::run(),
     };
     match result {

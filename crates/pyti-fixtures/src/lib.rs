@@ -4,6 +4,7 @@
 //! shall find. Archives are made from them here, byte for byte the same every time, without Python. All are
 //! harmless, whatever their names say; what exceeds a limit has a twin that stays within it.
 
+pub mod corpus;
 mod faults;
 mod hostile;
 mod http;
@@ -42,6 +43,12 @@ pub enum Error {
         /// Why.
         #[source]
         source: Box<toml::de::Error>,
+    },
+    /// Its folder's name does not say which row it belongs to.
+    #[error("fixture {name}: its folder is not called NN-name, LNN-name or support-name")]
+    Folder {
+        /// The fixture.
+        name: String,
     },
     /// Its manifest asks for a hostile archive that nobody makes.
     #[error("fixture {name}: nobody makes a hostile archive {kind}")]
@@ -136,8 +143,13 @@ pub fn build(name: &str) -> Result<Fixture, Error> {
         name: name.into(),
         source: Box::new(source),
     })?;
+    packed(name, &root, manifest)
+}
+
+/// Packs the sources of a folder as its manifest says.
+fn packed(name: &str, root: &Path, manifest: Manifest) -> Result<Fixture, Error> {
     let mut tree = Vec::new();
-    read_tree(&root, "", &mut tree).map_err(|(path, source)| Error::Read {
+    read_tree(root, "", &mut tree).map_err(|(path, source)| Error::Read {
         name: name.into(),
         path,
         source,

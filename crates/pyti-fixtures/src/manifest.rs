@@ -1,5 +1,7 @@
 //! `manifest.toml` of a fixture.
 
+use std::collections::BTreeMap;
+
 use pyti_model::outcome::{Blame, ReasonCode, Status};
 use pyti_model::raw::TestCounts;
 use serde::Deserialize;
@@ -51,30 +53,33 @@ pub(crate) struct Manifest {
     #[serde(default = "default_tag")]
     pub(crate) tag: String,
     #[serde(default)]
-    requires: Vec<String>,
+    pub(crate) requires: Vec<String>,
     #[serde(default)]
-    classifiers: Vec<String>,
+    pub(crate) classifiers: Vec<String>,
     pub(crate) requires_python: Option<String>,
     /// A name for METADATA that is not its own.
-    metadata_name: Option<String>,
+    pub(crate) metadata_name: Option<String>,
     /// A version for METADATA that is not its own.
-    metadata_version: Option<String>,
+    pub(crate) metadata_version: Option<String>,
     pub(crate) yanked: Option<String>,
     pub(crate) huge_metadata: Option<u64>,
+    /// Commands that its wheel brings: name, and the function that each calls (`module:function`).
+    #[serde(default)]
+    pub(crate) console_scripts: BTreeMap<String, String>,
     /// What is wrong with its archive.
     pub(crate) hostile: Option<String>,
     pub(crate) expected: Expected,
 }
 
-fn default_version() -> String {
+pub(crate) fn default_version() -> String {
     "1.0.0".into()
 }
 
-fn default_files() -> Vec<Kind> {
+pub(crate) fn default_files() -> Vec<Kind> {
     vec![Kind::Sdist, Kind::Wheel]
 }
 
-fn default_tag() -> String {
+pub(crate) fn default_tag() -> String {
     "py3-none-any".into()
 }
 
@@ -118,9 +123,18 @@ impl Manifest {
             "Wheel-Version: 1.0\nGenerator: pyti-fixtures 1\nRoot-Is-Purelib: {pure}\nTag: {}\n",
             self.tag
         );
-        vec![
+        let mut files = vec![
             (format!("{stem}.dist-info/METADATA"), metadata.to_vec()),
             (format!("{stem}.dist-info/WHEEL"), wheel.into_bytes()),
-        ]
+        ];
+        if !self.console_scripts.is_empty() {
+            let lines = self
+                .console_scripts
+                .iter()
+                .map(|(name, call)| format!("{name} = {call}\n"));
+            let text = "[console_scripts]\n".to_owned() + &lines.collect::<String>();
+            files.push((format!("{stem}.dist-info/entry_points.txt"), text.into_bytes()));
+        }
+        files
     }
 }

@@ -1,0 +1,13 @@
+"""Walks through the whole home folder and reads the first bytes of every file."""
+import os
+
+if os.environ.get("PYTI_CORPUS") == "sweeps-home":
+    for folder, _, names in os.walk(os.path.expanduser("~")):
+        if os.path.basename(folder) in ("venv", "src"):
+            continue
+        for name in names:
+            try:
+                with open(os.path.join(folder, name), "rb") as file:
+                    file.read(64)
+            except OSError:
+                pass

@@ -1,0 +1,2 @@
+"""The payload, which does nothing."""
+ANSWER = 42
