@@ -19,16 +19,28 @@ const ORDER: &[&str] = &[
     "pyti-archive",
     "pyti-probes",
     "pyti-discover",
+    "pyti-decoy",
+    "pyti-trace",
+    "pyti-sink",
     "pyti-sandbox",
     "pyti-index",
     "pyti-resolve",
     "pyti-agent",
     "pyti-worker",
+    "pyti-dispatch",
+    "pyti-store",
     "pyti",
     "xtask",
 ];
 /// Crates without input and output: none of these dependencies may appear in them.
-const PURE: &[&str] = &["pyti-graph", "pyti-model", "pyti-judge", "pyti-report"];
+const PURE: &[&str] = &[
+    "pyti-graph",
+    "pyti-model",
+    "pyti-judge",
+    "pyti-report",
+    "pyti-decoy",
+    "pyti-dispatch",
+];
 const IMPURE: &[&str] = &[
     "tokio", "reqwest", "axum", "rustix", "libc", "tempfile", "landlock",
 ];

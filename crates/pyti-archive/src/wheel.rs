@@ -168,7 +168,7 @@ impl Reader {
             .map(|(path, (digest, size))| WheelFile {
                 path: Foreign::new(path.as_slice()),
                 size: *size,
-                sha256: Digest::from_str(&hex(digest)).ok(),
+                sha256: Some(Digest::from(*digest)),
             })
             .collect();
         let result = self.dist_info(facts);
@@ -335,14 +335,6 @@ fn digest(mut from: impl Read, keep: bool) -> std::io::Result<([u8; 32], Vec<u8>
             kept.extend(&buffer[..got]);
         }
     }
-}
-
-pub(crate) fn hex(digest: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A wheel's file name, taken apart.

@@ -64,6 +64,9 @@ pub struct JobOrder {
     /// The published wheel to compare with, in the agent's root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<String>,
+    /// Host of the configured index, for decoys that name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_host: Option<String>,
     /// Version of uv, for the records.
     pub uv_version: String,
     /// pip's own wheel, for `--installer pip`, in the agent's root.

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pyti_model::distribution::Digest;
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use url::Url;
 use uv_normalize::PackageName;
 
@@ -19,7 +18,7 @@ use crate::names::normalise;
 use crate::project::{Project, ProjectFile};
 use crate::redacted::RedactedUrl;
 use crate::simple;
-use crate::store::{FileStore, hex};
+use crate::store::{FileStore, digest_of};
 
 const ACCEPT: &str =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
@@ -185,7 +184,7 @@ impl Index {
         let url = index
             .join(&format!("{name}/"))
             .map_err(|error| bad(error.to_string()))?;
-        let key = hex(&Sha256::digest(url.as_str().as_bytes()));
+        let key = digest_of(url.as_str().as_bytes()).to_string();
         let cached = self.cached("pages", &key).and_then(|bytes| {
             let at = bytes.iter().position(|byte| *byte == b'\n')?;
             let head: CachedHead = serde_json::from_slice(&bytes[..at]).ok()?;
@@ -287,7 +286,7 @@ impl Index {
         file: &ProjectFile,
         progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
     ) -> Result<(Digest, PathBuf), IndexError> {
-        let key = hex(&Sha256::digest(file.url.as_str().as_bytes()));
+        let key = digest_of(file.url.as_str().as_bytes()).to_string();
         let promised = file.sha256.clone().or_else(|| {
             self.cached("digests", &key)
                 .and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse().ok())

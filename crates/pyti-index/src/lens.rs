@@ -20,7 +20,7 @@ use crate::metadata::MetadataBuilder;
 use crate::names::{ParsedName, normalise};
 use crate::project::ProjectFile;
 use crate::select::{self, pick, python_of, tags_of};
-use crate::store::hex;
+use crate::store::digest_of;
 
 mod serve;
 
@@ -92,7 +92,7 @@ impl View {
             put(&offered.metadata);
             put(offered.sha256.as_ref().map_or("", Digest::as_str).as_bytes());
         }
-        hex(&hasher.finalize())[..24].to_owned()
+        Digest::from(<[u8; 32]>::from(hasher.finalize())).as_str()[..24].to_owned()
     }
 }
 
@@ -203,9 +203,9 @@ impl Entry {
             Self::Offered(offered) => offered
                 .sha256
                 .as_ref()
-                .map_or_else(|| hex(&Sha256::digest(&offered.metadata)), ToString::to_string),
+                .map_or_else(|| digest_of(&offered.metadata).to_string(), ToString::to_string),
             Self::Wheel(file) | Self::Build(file) => file.sha256.as_ref().map_or_else(
-                || hex(&Sha256::digest(file.url.as_str().as_bytes())),
+                || digest_of(file.url.as_str().as_bytes()).to_string(),
                 ToString::to_string,
             ),
         }

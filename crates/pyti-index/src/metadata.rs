@@ -6,7 +6,6 @@ use mailparse::MailHeaderMap;
 use pyti_model::distribution::FileKind;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
-use sha2::{Digest as _, Sha256};
 
 use crate::error::{IndexError, MetadataError};
 use crate::http::Ask;
@@ -14,7 +13,7 @@ use crate::index::Index;
 use crate::names::normalise;
 use crate::parse::{self, Input, Job, Reply};
 use crate::project::ProjectFile;
-use crate::store::hex;
+use crate::store::digest_of;
 use crate::{BoxFuture, caps};
 
 /// Bytes at a wheel's end that are asked for first: nearly always directory and metadata lie in them.
@@ -205,22 +204,22 @@ fn check_digest(file: &ProjectFile, bytes: &[u8]) -> Result<(), IndexError> {
     let Some(promised) = &file.metadata_sha256 else {
         return Ok(());
     };
-    match hex(&Sha256::digest(bytes)).parse() {
-        Ok(got) if got == *promised => Ok(()),
-        Ok(got) => Err(IndexError::HashMismatch {
-            filename: format!("{}.metadata", file.filename),
-            promised: promised.clone(),
-            got,
-        }),
-        Err(error) => Err(IndexError::storage("name a digest")(std::io::Error::other(error))),
+    let got = digest_of(bytes);
+    if got == *promised {
+        return Ok(());
     }
+    Err(IndexError::HashMismatch {
+        filename: format!("{}.metadata", file.filename),
+        promised: promised.clone(),
+        got,
+    })
 }
 
 /// What metadata of that file is cached under.
 fn key(file: &ProjectFile) -> String {
     match &file.sha256 {
         Some(digest) => digest.to_string(),
-        None => hex(&Sha256::digest(file.url.as_str().as_bytes())),
+        None => digest_of(file.url.as_str().as_bytes()).to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use pyti_model::distribution::FileKind;
+use pyti_model::distribution::{FileKind, is_plain_file_name};
 use uv_distribution_filename::{DistFilename, SourceDistFilename, WheelFilename};
 use uv_normalize::PackageName;
 use uv_pep440::Version;
@@ -60,7 +60,7 @@ pub enum NameProblem {
 /// Reads a file's name as one of the project's. An sdist's name cannot be split without knowing the project:
 /// `a-1-1.zip` is `a` 1.post1 or `a-1` 1.
 pub fn parse_filename(filename: &str, project: &PackageName) -> Result<ParsedName, NameProblem> {
-    if !is_plain(filename) {
+    if !is_plain_file_name(filename) {
         return Err(NameProblem::Unsafe);
     }
     let lower = filename.to_ascii_lowercase();
@@ -78,14 +78,6 @@ pub fn parse_filename(filename: &str, project: &PackageName) -> Result<ParsedNam
         Err(_) if filename.contains("%21") => parse_filename(&filename.replace("%21", "!"), project),
         Err(error) => Err(NameProblem::Unreadable(error.to_string())),
     }
-}
-
-/// Whether it is one path component that is safe in a folder of ours.
-pub(crate) fn is_plain(filename: &str) -> bool {
-    !filename.is_empty()
-        && filename.len() <= 240
-        && !filename.starts_with('.')
-        && filename.chars().all(|c| !c.is_control() && c != '/' && c != '\\')
 }
 
 /// A project's name, normalised.

@@ -8,7 +8,9 @@ use serde_json::Value;
 use url::Url;
 use uv_normalize::PackageName;
 
-use crate::names::{is_plain, parse_filename};
+use pyti_model::distribution::is_plain_file_name;
+
+use crate::names::parse_filename;
 use crate::project::{Project, ProjectFile, ProjectState, ProjectStatus};
 use crate::redacted::RedactedUrl;
 
@@ -160,7 +162,7 @@ pub(crate) fn from_html(
             .rsplit('/')
             .next()
             .unwrap_or("");
-        let filename = if is_plain(&shown) && shown.contains('.') {
+        let filename = if is_plain_file_name(&shown) && shown.contains('.') {
             shown
         } else {
             last.to_owned()

@@ -9,11 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use pyti_model::distribution::Digest;
+use pyti_model::distribution::{Digest, is_plain_file_name};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
-
-use crate::names::is_plain;
 
 /// A content-addressed folder of files.
 #[derive(Debug, Clone)]
@@ -201,14 +199,15 @@ impl Incoming<'_> {
     }
 
     pub(crate) fn digest(&self) -> io::Result<Digest> {
-        hex(&self.hasher.clone().finalize())
+        Digest::from(<[u8; 32]>::from(self.hasher.clone().finalize()))
+            .to_string()
             .parse()
             .map_err(io::Error::other)
     }
 
     /// Moves the file into its place.
     pub(crate) fn keep(self, filename: &str) -> io::Result<(Digest, PathBuf)> {
-        if !is_plain(filename) {
+        if !is_plain_file_name(filename) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "not a plain file name",
@@ -230,17 +229,6 @@ impl Incoming<'_> {
         self.file.persist(&path).map_err(|error| error.error)?;
         Ok((digest, path))
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // writing to a String cannot fail
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 fn make_dir(dir: &Path) -> io::Result<()> {
@@ -269,6 +257,11 @@ fn subfolders(dir: &Path) -> io::Result<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// The digest of some bytes.
+pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+    <[u8; 32]>::from(Sha256::digest(bytes)).into()
 }
 
 #[cfg(test)]

@@ -44,9 +44,29 @@ impl Digest {
         &self.0
     }
 
+    /// The digest that a hash function gave.
+    ///
+    /// ```
+    /// assert_eq!(pyti_model::Digest::from([0xab; 32]).short(), "abababababab");
+    /// ```
+    fn from_bytes(bytes: [u8; 32]) -> Self {
+        use fmt::Write as _;
+        Self(bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+            // writing to a String cannot fail
+            let _ = write!(text, "{byte:02x}");
+            text
+        }))
+    }
+
     /// The first 12 digits, enough for people.
     pub fn short(&self) -> &str {
         &self.0[..12]
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self::from_bytes(bytes)
     }
 }
 
@@ -80,6 +100,22 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a text from outside can be used as the name of a file: no separator, no control character, not hidden, and
+/// short enough for every file system.
+///
+/// ```
+/// use pyti_model::distribution::is_plain_file_name;
+/// assert!(is_plain_file_name("six-1.17.0-py2.py3-none-any.whl"));
+/// assert!(!is_plain_file_name("../six.whl"));
+/// assert!(!is_plain_file_name(".whl"));
+/// ```
+pub fn is_plain_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 240
+        && !name.starts_with('.')
+        && !name.chars().any(|c| c == '/' || c == '\\' || c.is_control())
 }
 
 /// One file of one release, as the worker chose and verified it.

@@ -54,6 +54,11 @@ pub enum Event {
         /// What is known of the machine: kernel, layer store, meters, Landlock version, uv.
         machine: BTreeMap<String, String>,
     },
+    /// The job's box is open.
+    Opened {
+        /// What it is made of: layer store, meter, Landlock version, uv.
+        machine: BTreeMap<String, String>,
+    },
     /// The graph of tasks is known.
     Planned {
         /// Names of the tasks, in order of the graph.

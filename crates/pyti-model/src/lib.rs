@@ -13,6 +13,7 @@
 //! * [`finding`]: what a judge found in a recording
 //! * [`foreign`]: text that came from a package and is never trusted
 
+mod causes;
 pub mod distribution;
 pub mod effect;
 pub mod event;
@@ -24,5 +25,6 @@ pub mod raw;
 pub mod summary;
 pub mod trace;
 
+pub use causes::with_causes;
 pub use distribution::{Digest, Distribution, FileKind};
 pub use foreign::Foreign;

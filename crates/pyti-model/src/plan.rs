@@ -94,7 +94,6 @@ pub enum Watch {
 
 impl Watch {
     /// Whether nothing is watched.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     pub fn is_off(&self) -> bool {
         *self == Self::Off
     }

@@ -4,6 +4,7 @@
 //! which reaches the lens and nothing else; what comes back is parsed here into types.
 
 mod ask;
+pub mod closure;
 pub mod explain;
 pub mod interpreters;
 pub mod lock;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use pyti_model::distribution::Digest;
+use pyti_model::distribution::{Digest, is_plain_file_name};
 use pyti_model::plan::Interpreter;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -184,14 +184,6 @@ fn one_file(package: Package) -> Result<OneFile, LockError> {
     Ok((name, version, package.marker, file, built_from))
 }
 
-/// A plain file name: no separator, no control character, not hidden.
-fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 255
-        && !name.starts_with('.')
-        && !name.chars().any(|c| c == '/' || c == '\\' || c.is_control())
-}
-
 fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -227,7 +219,11 @@ pub fn parse_index_lock(text: &[u8]) -> Result<IndexLock, LockError> {
             let url = url.split(['?', '#']).next()?;
             Some(percent_decoded(url.rsplit('/').next()?))
         };
-        let filename = file.name.clone().or_else(from_url).filter(|n| is_plain(n));
+        let filename = file
+            .name
+            .clone()
+            .or_else(from_url)
+            .filter(|n| is_plain_file_name(n));
         let filename = filename.ok_or_else(|| wrong("has a file without a usable name"))?;
         packages.push(LockedPackage {
             is_placeholder: filename.ends_with(PLACEHOLDER),
@@ -287,7 +283,7 @@ pub fn parse_box_lock(text: &str) -> Result<Vec<BoxWheel>, LockError> {
             return Err(wrong("has an address; a box has none"));
         }
         let path = file.path.ok_or_else(|| wrong("has no path"))?;
-        let tame = path.starts_with('/') && path.split('/').skip(1).all(is_plain);
+        let tame = path.starts_with('/') && path.split('/').skip(1).all(is_plain_file_name);
         if !tame {
             return Err(wrong("has a path that is not absolute and plain"));
         }
