@@ -16,8 +16,8 @@ use crate::job::Job;
 use crate::tasks::lock::{Wish, lock_and_put};
 use crate::tasks::{
     BUILD_ENVIRONMENT, BUILD_LOCK, DYNAMIC_REQUIRES, FACTS, FIRST_BUILD_ENVIRONMENT, FIRST_BUILD_LOCK,
-    INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TEST_ENVIRONMENT, TEST_LOCK, TREE, WHEEL,
-    Wheel, build, environment, import, install, provoke, source, start, test, wheel,
+    INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TEST_CHOICE, TEST_ENVIRONMENT, TEST_LOCK, TREE,
+    WHEEL, Wheel, build, environment, import, install, provoke, source, start, test, wheel,
 };
 
 /// Tasks that prepare others: shown folded.
@@ -193,6 +193,7 @@ fn build_wish(declaration: &pyti_model::raw::BuildDeclaration, dynamic: &[Foreig
         constraints: Vec::new(),
         offered: Vec::new(),
         without: Vec::new(),
+        exclude_newer: None,
     }
 }
 
@@ -252,6 +253,7 @@ fn tests(b: &mut Builder<'_>, archive: String) {
             .needs(&INSPECTION)
             .needs(&RUNTIME_LOCK)
             .produces(&TEST_LOCK)
+            .produces(&TEST_CHOICE)
             .on_failure(Effect::Warn)
             .run(test::lock_test);
     });
@@ -264,7 +266,12 @@ fn tests(b: &mut Builder<'_>, archive: String) {
     b.add("test", |t| {
         t.needs(&INSPECTION)
             .needs(&TREE)
+            .needs(&WHEEL)
+            .needs(&FACTS)
+            .needs(&RUNTIME_LOCK)
             .needs(&INSTALLED)
+            .needs(&TEST_LOCK)
+            .needs(&TEST_CHOICE)
             .needs(&TEST_ENVIRONMENT)
             .weight(2)
             .run(move |cx| test::test(cx, &archive));

@@ -29,6 +29,8 @@ pub(crate) struct Note {
     pub(crate) reasons: Vec<Reason>,
     pub(crate) cpu_s: f64,
     pub(crate) peak_memory_bytes: u64,
+    /// Commands that were run.
+    pub(crate) commands: u32,
 }
 
 /// One job, while it runs.
@@ -78,6 +80,7 @@ impl Job {
         cx.checkpoint()?;
         let done = self.boxes.run(command, &self.cancelled)?;
         self.note(&task, |note| {
+            note.commands += 1;
             note.cpu_s += done.effect.cost.cpu_s();
             note.peak_memory_bytes = note.peak_memory_bytes.max(done.effect.cost.peak_memory_bytes);
         });
@@ -145,6 +148,12 @@ impl Job {
                 total: None,
             });
         })
+    }
+
+    /// How many commands the task has run so far.
+    pub(crate) fn commands(&self, cx: &Cx<'_>) -> u32 {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.get(cx.task().as_str()).map_or(0, |note| note.commands)
     }
 
     /// Keeps the task's raw data for the event of its end.

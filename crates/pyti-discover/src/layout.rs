@@ -33,7 +33,10 @@ pub fn layout(
         .map(|m| m.split('.').next().unwrap_or(m))
         .collect();
     let installed: BTreeSet<&str> = installed_modules.iter().map(String::as_str).collect();
-    let mut layout = Layout::default();
+    let mut layout = Layout {
+        cwd: recipe.cwd.clone(),
+        ..Layout::default()
+    };
     let mut pyargs = false;
     let (mut kept, mut staying) = (Vec::new(), Vec::new());
     let hidden: Vec<(&str, &str)> = inspection
@@ -96,10 +99,12 @@ pub fn layout(
             layout.arguments.drain(at..(at + 2).min(layout.arguments.len()));
         }
     }
-    layout.hide = hidden
-        .into_iter()
-        .flat_map(|(_, path)| around(path, &staying, files))
-        .collect();
+    if recipe.sources.is_hidden() {
+        layout.hide = hidden
+            .into_iter()
+            .flat_map(|(_, path)| around(path, &staying, files))
+            .collect();
+    }
     layout
 }
 

@@ -6,6 +6,7 @@
 mod commands;
 mod declaration;
 mod doctests;
+pub mod escalate;
 mod importable;
 mod imports;
 mod ini;
@@ -35,12 +36,13 @@ pub fn inspect(tree: &dyn Tree, name: &str) -> Inspection {
     let importable = importable::find(tree, name, &project);
     let suite = suite::Suite::find(tree, &importable, &mut rejected);
     let recipes = commands::recipes(tree, name, &project, &importable, &suite, &mut rejected);
+    let known = requirements::known(tree, &project);
     Inspection {
         build: project.build,
         metadata: declaration::metadata(tree),
         recipes,
         rejected,
-        known: Vec::new(),
+        known,
         importable,
         advice: setup::advice(tree),
     }

@@ -52,6 +52,18 @@ const TESTERS: &[&str] = &[
     "green",
 ];
 
+/// Requirement lines that the tree names anywhere: what turns out to be missing may be one of them.
+pub(crate) fn known(tree: &dyn Tree, project: &Project) -> Vec<String> {
+    const MOST: usize = 500;
+    let groups = project.table(&["dependency-groups"]).cloned().unwrap_or_default();
+    let group_lines = groups
+        .keys()
+        .map(|key| (key.clone(), group(&groups, key, 0)))
+        .collect();
+    let declared = all_declared(&group_lines, &extras(tree, project), tree);
+    declared.into_values().take(MOST).collect()
+}
+
 /// Climbs the ladder.
 pub(crate) fn climb(
     tree: &dyn Tree,

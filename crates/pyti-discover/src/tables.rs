@@ -134,6 +134,64 @@ pub(crate) fn plugin_of_key(key: &str) -> Option<&'static str> {
     })
 }
 
+/// The plugin that offers a fixture which pytest could not find.
+pub(crate) fn plugin_of_fixture(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "event_loop" | "unused_tcp_port" | "unused_udp_port" | "unused_tcp_port_factory" => "pytest-asyncio",
+        "aiohttp_client" | "aiohttp_server" | "aiohttp_raw_server" | "loop" | "loop_debug" => {
+            "pytest-aiohttp"
+        }
+        "rf"
+        | "admin_client"
+        | "django_user_model"
+        | "django_db_setup"
+        | "django_assert_num_queries"
+        | "settings"
+        | "live_server"
+        | "db"
+        | "transactional_db" => "pytest-django",
+        "httpx_mock" => "pytest-httpx",
+        "fs" => "pyfakefs",
+        "vcr" | "vcr_config" => "pytest-recording",
+        "datadir" | "original_datadir" | "shared_datadir" | "lazy_datadir" => "pytest-datadir",
+        "data_regression" | "file_regression" | "num_regression" | "image_regression" => "pytest-regressions",
+        "snapshot" => "syrupy",
+        "faker" => "Faker",
+        "worker_id" | "testrun_uid" => "pytest-xdist",
+        "cov" | "no_cover" => "pytest-cov",
+        "nursery" | "autojump_clock" => "pytest-trio",
+        "anyio_backend" => "anyio",
+        "qtbot" | "qapp" => "pytest-qt",
+        "tornado_server" | "http_client" => "pytest-tornado",
+        "console_scripts" | "script_runner" => "pytest-console-scripts",
+        "smtpd" => "pytest-smtpd",
+        "celery_app" | "celery_worker" => "pytest-celery",
+        "localserver" | "smtpserver" => "pytest-localserver",
+        other => return plugin_of_word(other),
+    })
+}
+
+/// The plugin that knows a mark of pytest.
+pub(crate) fn plugin_of_mark(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "asyncio" => "pytest-asyncio",
+        "trio" => "pytest-trio",
+        "anyio" => "anyio",
+        "timeout" => "pytest-timeout",
+        "flaky" => "pytest-rerunfailures",
+        "django_db" => "pytest-django",
+        "benchmark" => "pytest-benchmark",
+        "respx" => "respx",
+        "forked" => "pytest-forked",
+        "freeze_time" => "pytest-freezer",
+        "vcr" => "pytest-recording",
+        "order" => "pytest-order",
+        "dependency" => "pytest-dependency",
+        "mpl_image_compare" => "pytest-mpl",
+        _ => return None,
+    })
+}
+
 /// The plugin that a word of a test file shows: a fixture's name or a mark.
 pub(crate) fn plugin_of_word(word: &str) -> Option<&'static str> {
     Some(match word {

@@ -6,7 +6,7 @@ use pyti_model::effect::{Change, Effect, Loss};
 use pyti_model::event::{Envelope, Event, PlannedTask};
 use pyti_model::outcome::{Outcome, Reason, TaskResult};
 use pyti_model::plan::{Plan, Purpose};
-use pyti_model::raw::{Build, Import, Inspection, Install, RawData, Resolve, Test};
+use pyti_model::raw::{AttemptUse, Build, Import, Inspection, Install, RawData, Resolve, Test};
 use pyti_model::{Digest, Distribution, Foreign};
 use serde::{Deserialize, Serialize};
 
@@ -110,8 +110,16 @@ impl TaskRecord {
         self.effects.iter().filter(move |e| e.attempt == last)
     }
 
-    /// The command that decides: the last one of the last attempt.
+    /// The command that decides: the one whose tests gave the result, else the last one of the last attempt.
     pub fn deciding(&self) -> Option<&RecordedEffect> {
+        if let Some(RawData::Test(test)) = &self.raw
+            && let Some(taken) = test.attempts.iter().find(|a| a.used == AttemptUse::Taken)
+            && let Some(effect) = taken
+                .command
+                .and_then(|at| self.last_effects().nth(usize::try_from(at).ok()?))
+        {
+            return Some(effect);
+        }
         self.effects.last()
     }
 

@@ -9,6 +9,7 @@ pub mod hook;
 pub mod import;
 mod lines;
 pub mod start;
+mod summary;
 pub mod test;
 
 /// Names and texts of the files.

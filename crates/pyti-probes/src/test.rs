@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::Invocation;
 use crate::lines::{self, RawError};
+use crate::summary;
 
 /// Most passed tests that are listed; what is not plainly passed is always listed, up to ten times that.
 const CASES: usize = 10_000;
@@ -35,12 +36,34 @@ pub fn argv(invocation: &Invocation<'_>, request: &Request<'_>) -> Vec<String> {
         Runner::Doctest => "doctest_run.py",
         Runner::Zope | Runner::Django | Runner::Trial | Runner::Nose2 | Runner::Script => "script_run.py",
     };
-    let config =
-        json!({ "tree": request.tree, "subjects": request.subject_modules, "site": request.site_packages });
+    let config = json!({
+        "tree": request.tree,
+        "subjects": request.subject_modules,
+        "site": request.site_packages,
+        // the sources lie about: only what is installed may be imported all the same
+        "pin": !request.recipe.sources.is_hidden(),
+    });
     invocation.argv(
         probe,
         std::iter::once(config.to_string()).chain(request.arguments.iter().cloned()),
     )
+}
+
+/// Counts of a runner that told nothing of single tests, from the summary that it printed. It says so in `adjustments`.
+pub fn from_text(test: &mut Test, said: &str) {
+    let told = test.counts != TestCounts::default() || !test.collection_errors.is_empty();
+    let own = matches!(
+        test.recipe.runner,
+        Runner::Zope | Runner::Django | Runner::Trial | Runner::Nose2 | Runner::Script
+    );
+    if told || !own {
+        return;
+    }
+    if let Some(counts) = summary::read(said) {
+        test.counts = counts;
+        test.adjustments
+            .push("the counts are those that the runner printed: it told nothing of single tests".to_owned());
+    }
 }
 
 /// Variables that tests may gain from.

@@ -26,6 +26,8 @@ pub(crate) struct Locked {
     pub(crate) ready: bool,
     /// Packages: name and version.
     pub(crate) packages: Vec<(String, String)>,
+    /// The same as a plan keeps it.
+    pub(crate) frozen: Lock,
 }
 
 /// What shall be locked.
@@ -36,9 +38,12 @@ pub(crate) struct Wish {
     pub(crate) offered: Vec<Offered>,
     /// The distribution under test, where it comes from the box and not from the index.
     pub(crate) without: Vec<String>,
+    /// Only what was uploaded before this moment, beside what the plan says.
+    pub(crate) exclude_newer: Option<String>,
 }
 
 /// How locking ended, other than well.
+#[derive(Debug, Clone)]
 pub(crate) enum Unlocked {
     /// uv says that it cannot be done: the task fails, or the caller tries something else.
     Impossible(Reason),
@@ -119,9 +124,10 @@ fn accept(cx: &Cx<'_>, wish: &Wish, provided: Provided) -> Locked {
     };
     cx.context().events.send(Event::Locked {
         purpose: wish.purpose,
-        lock: Box::new(lock),
+        lock: Box::new(lock.clone()),
     });
     Locked {
+        frozen: lock,
         box_lock: provided.box_lock,
         environment: provided.environment,
         ready: provided.ready,
@@ -140,7 +146,7 @@ fn compile(cx: &Cx<'_>, wish: &Wish, view: &str) -> Result<Result<String, Unmet>
         requirements: &wish.requirements,
         constraints: &wish.constraints,
         pre: plan.pre,
-        exclude_newer: plan.exclude_newer.as_deref(),
+        exclude_newer: wish.exclude_newer.as_deref().or(plan.exclude_newer.as_deref()),
     };
     let made = match uv::compile(&compile) {
         Ok(made) => made,

@@ -45,6 +45,8 @@ pub(crate) const RUNTIME_ENVIRONMENT: Key<Environment> = Key::new("runtime envir
 pub(crate) const INSTALLED: Key<Installed> = Key::new("installed");
 /// What its tests need.
 pub(crate) const TEST_LOCK: Key<lock::Locked> = Key::new("test lock");
+/// The recipe that is run first.
+pub(crate) const TEST_CHOICE: Key<test::Choice> = Key::new("test choice");
 /// Where its tests run.
 pub(crate) const TEST_ENVIRONMENT: Key<Environment> = Key::new("test environment");
 

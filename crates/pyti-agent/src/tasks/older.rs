@@ -50,6 +50,7 @@ pub(crate) fn after(
         constraints: Vec::new(),
         offered: Vec::new(),
         without: Vec::new(),
+        exclude_newer: None,
     };
     let (Ok(locked), _) = lock(cx, &wish)? else {
         return Ok(None);

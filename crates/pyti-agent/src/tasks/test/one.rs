@@ -1,0 +1,176 @@
+//! One attempt: the tests of one recipe, in a pristine box.
+
+use std::collections::BTreeSet;
+
+use pyti_archive::unpack::{self, Then};
+use pyti_box::protocol::{PROGRAM, SOURCE, VENV};
+use pyti_discover::escalate::Death;
+use pyti_graph::TaskError;
+use pyti_model::effect::{Exit, Limit};
+use pyti_model::event::Event;
+use pyti_model::plan::Lock;
+use pyti_model::raw::{Inspection, Recipe, Test};
+use pyti_probes::{Invocation, test};
+use pyti_sandbox::{Lower, RESULTS_FD};
+
+use super::super::{Environment, Installed, install};
+use crate::commands::{self, PROBES};
+use crate::job::{Cx, bad_end};
+use crate::observe::Phase;
+
+/// What the tests of an attempt run with.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) recipe: Recipe,
+    pub(crate) because: String,
+    /// The environment.
+    pub(crate) lower: Lower,
+    /// Names of the packages in it.
+    pub(crate) packages: Vec<String>,
+    /// What it was locked to.
+    pub(crate) lock: Lock,
+}
+
+/// What all attempts of a job share.
+pub(crate) struct Bench<'a> {
+    pub(crate) inspection: &'a Inspection,
+    pub(crate) installed: &'a Installed,
+    /// The source archive, in the agent's root.
+    pub(crate) archive: &'a str,
+    /// Its files, relative.
+    pub(crate) files: &'a [String],
+}
+
+/// What came of an attempt.
+pub(crate) struct Ran {
+    pub(crate) raw: Test,
+    /// What was taken away from the tree.
+    pub(crate) hidden: Vec<String>,
+    pub(crate) death: Death,
+    pub(crate) limit: Option<Limit>,
+    /// How the command ended badly, in words.
+    pub(crate) bad_end: Option<String>,
+    /// The end of what it printed.
+    pub(crate) said: String,
+    pub(crate) wall_s: f64,
+    /// Which of the task's commands it was.
+    pub(crate) command: u32,
+}
+
+/// Runs them.
+pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<Ran, TaskError> {
+    let job = cx.context();
+    let plan = &job.order.plan;
+    let (installed, recipe) = (bench.installed, &setting.recipe);
+    let layout = pyti_discover::layout(bench.inspection, recipe, bench.files, &installed.facts.modules);
+    let python = format!("{VENV}/bin/python");
+    let invocation = Invocation {
+        python: &python,
+        probes: PROBES,
+        results_fd: RESULTS_FD,
+    };
+    let cwd = if layout.cwd.is_empty() {
+        SOURCE.to_owned()
+    } else {
+        format!("{SOURCE}/{}", layout.cwd)
+    };
+    let request = test::Request {
+        recipe,
+        arguments: &layout.arguments,
+        tree: SOURCE,
+        subject_modules: &installed.facts.top_level,
+        site_packages: &installed.site_packages,
+    };
+    let unpack = unpack::Request {
+        archive: bench.archive.to_owned(),
+        destination: SOURCE.to_owned(),
+        hide: layout.hide.clone(),
+        graft: layout
+            .graft
+            .iter()
+            .map(|(from, to)| (from.clone(), format!("{}/{to}", installed.site_packages)))
+            .collect(),
+        then: Some(Then {
+            cwd,
+            argv: test::argv(&invocation, &request),
+        }),
+    };
+    let argv = unpack::argv(&unpack, PROGRAM, RESULTS_FD);
+    let environment = Environment {
+        lower: setting.lower.clone(),
+    };
+    let mut command = commands::package(job, argv, install::lowers(installed, &environment));
+    for (name, value) in test::env().into_iter().chain(recipe.env.clone()) {
+        if !plan.env.contains_key(&name) {
+            commands::set(&mut command, &name, &value);
+        }
+    }
+    command.binds.push(commands::bind(PROGRAM));
+    command.binds.push(commands::bind(bench.archive));
+    commands::add_probes(job, &mut command)?;
+    let done = job.observe(cx, &mut command, Phase::Test)?;
+    // it may have been repeated: the last one counts
+    let number = job.commands(cx).saturating_sub(1);
+    job.leave(cx, &done, &command);
+    let (mut raw, loss) = test::parse(&done.results);
+    if let Some(what) = loss {
+        job.events.send(Event::Lost {
+            task: Some(cx.task().to_string()),
+            what,
+        });
+    }
+    let effect = &done.effect;
+    let said = end_of(&format!("{}\n{}", effect.stdout.text(), effect.stderr.text()));
+    raw.recipe = recipe.clone();
+    raw.source
+        .clone_from(&plan.companion.as_ref().unwrap_or(&plan.target).filename);
+    test::from_text(&mut raw, &said);
+    let death = match (effect.limit, effect.exit) {
+        (Some(_), _) => Death::Limit,
+        (None, Exit::Signal(_)) => Death::Signal,
+        (None, Exit::Code(_)) => Death::Exited,
+    };
+    Ok(Ran {
+        raw,
+        hidden: layout.hide,
+        death,
+        limit: effect.limit,
+        bad_end: bad_end(effect),
+        said,
+        wall_s: effect.cost.wall_s,
+        command: number,
+    })
+}
+
+/// The last 64 KiB of a text.
+fn end_of(text: &str) -> String {
+    const MOST: usize = 64 << 10;
+    let mut from = text.len().saturating_sub(MOST);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text[from..].to_owned()
+}
+
+/// Files of a tree, relative; folders that are links are not entered. Capped.
+pub(crate) fn files_below(root: &std::path::Path) -> Vec<String> {
+    const CAP: usize = 200_000;
+    let mut files = BTreeSet::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if let Ok(relative) = entry.path().strip_prefix(root)
+                && files.len() < CAP
+            {
+                files.insert(relative.to_string_lossy().into_owned());
+            }
+        }
+    }
+    files.into_iter().collect()
+}
