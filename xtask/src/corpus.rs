@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{cargo, print, say};
 
 /// Limits for the packages: enough for what waits a minute on purpose, and far below what a mistake could take.
-const LIMITS: &str = "timeout = 150\ninactivity = 120\nmemory = \"1G\"\ndisk = \"256M\"\nprocesses = 512\n";
+const LIMITS: &str = "timeout = 150\ninactivity = 120\nmemory = \"1G\"\ndisk = \"256M\"\nprocesses = 128\n";
 /// The uv that is fetched when none is there.
 const UV: &str = "0.13.9";
 
@@ -62,7 +62,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let mut served: Vec<_> = packages.iter().map(|package| package.fixture.clone()).collect();
     served.push(pyti_fixtures::build("plain-backend")?);
-    let index = LocalIndex::start(served, Faults::none()).context("the local index cannot listen")?;
+    let tools = Tools::find()?;
+    let index = LocalIndex::start(served, Faults::none())
+        .and_then(|index| index.with_folder(&tools.wheels))
+        .context("the local index cannot be started")?;
     let wanted: Vec<&Package> = packages
         .iter()
         .filter(|package| package.part != Part::Support)
@@ -74,7 +77,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("no package of the corpus is called so");
     }
     let scratch = tempfile::Builder::new().prefix("pyti-corpus-").tempdir()?;
-    let place = Place::new(pyti, scratch.path(), options.keep.as_deref(), index.url())?;
+    let place = Place::new(
+        pyti,
+        tools.uv,
+        scratch.path(),
+        options.keep.as_deref(),
+        index.url(),
+    )?;
     let began = Instant::now();
     let wrong = run_all(&wanted, &place, options);
     print(&format!(
@@ -261,10 +270,10 @@ struct Place {
 }
 
 impl Place {
-    fn new(pyti: PathBuf, scratch: &Path, keep: Option<&Path>, index: String) -> Result<Self> {
+    fn new(pyti: PathBuf, uv: PathBuf, scratch: &Path, keep: Option<&Path>, index: String) -> Result<Self> {
         let place = Self {
             pyti,
-            uv: uv()?,
+            uv,
             home: scratch.to_owned(),
             data: keep.map_or_else(|| scratch.join("data"), Path::to_owned),
             index,
@@ -320,51 +329,66 @@ impl Place {
     }
 }
 
-/// The uv that `pyti` shall use, because the local index has none: `PYTI_UV`, the one on PATH, or one that pip fetches.
-fn uv() -> Result<PathBuf> {
+/// What comes from outside: the local index has no tools.
+struct Tools {
+    /// `PYTI_UV`, the uv on PATH when its version suits, or one that pip fetches.
+    uv: PathBuf,
+    /// Wheels of pytest and of what it needs.
+    wheels: PathBuf,
+}
+
+impl Tools {
+    fn find() -> Result<Self> {
+        let base = crate::bench::target_folder()?;
+        let base = base.parent().unwrap_or(&base).join("tmp/corpus");
+        Ok(Self {
+            uv: match uv_that_is_there() {
+                Some(uv) => uv,
+                None => once(
+                    &base.join("uv"),
+                    &format!("uv=={UV}"),
+                    &["install", "--no-deps", "--target"],
+                )?
+                .join("bin/uv"),
+            },
+            wheels: once(&base.join("wheels"), "pytest", &["download", "--dest"])?,
+        })
+    }
+}
+
+fn uv_that_is_there() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("PYTI_UV") {
-        return Ok(named.into());
+        return Some(named.into());
     }
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    for path in std::env::split_paths(&paths).map(|folder| folder.join("uv")) {
-        let version = Command::new(&path).arg("--version").output();
-        if version.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).starts_with("uv 0.13.")) {
-            return Ok(path);
-        }
+    let paths = std::env::var_os("PATH")?;
+    std::env::split_paths(&paths)
+        .map(|folder| folder.join("uv"))
+        .find(|path| {
+            let version = Command::new(path).arg("--version").output();
+            version.is_ok_and(|out| out.stdout.starts_with(b"uv 0.13."))
+        })
+}
+
+/// A folder that pip fills once.
+fn once(folder: &Path, requirement: &str, command: &[&str]) -> Result<PathBuf> {
+    if folder.is_dir() {
+        return Ok(folder.to_owned());
     }
-    let base = crate::bench::target_folder()?;
-    let folder = base
-        .parent()
-        .unwrap_or(&base)
-        .join("tmp")
-        .join(format!("uv-{UV}"));
-    let program = folder.join("uv");
-    if program.is_file() {
-        return Ok(program);
-    }
-    say(&format!("fetching uv {UV}"));
-    fs::create_dir_all(&folder)?;
-    let target = folder.join("installed");
+    say(&format!("fetching {requirement}"));
+    let growing = folder.with_extension("part");
     let done = Command::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--target",
-        ])
-        .arg(&target)
-        .arg(format!("uv=={UV}"))
+        .args(["-m", "pip", "--quiet", "--disable-pip-version-check"])
+        .args(command)
+        .arg(&growing)
+        .arg(requirement)
         .stdout(Stdio::null())
         .status()
-        .context("pip, which fetches uv, cannot be started")?;
+        .context("pip, which fetches tools, cannot be started")?;
     if !done.success() {
-        bail!("pip, which fetches uv, ended with {done}; PYTI_UV names one that is there");
+        bail!("pip, which fetches {requirement}, ended with {done}");
     }
-    fs::rename(target.join("bin/uv"), &program).context("the wheel of uv brought no uv")?;
-    Ok(program)
+    fs::rename(&growing, folder).with_context(|| format!("{} cannot be renamed", growing.display()))?;
+    Ok(folder.to_owned())
 }
 
 /// The table of `docs/corpus.md`.

@@ -1,0 +1,2 @@
+"""The part that shall not be found."""
+ANSWER = 42

@@ -1,0 +1,2 @@
+"""Its wheel holds more than its sources build."""
+ANSWER = 42

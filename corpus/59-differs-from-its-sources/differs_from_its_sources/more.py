@@ -1,0 +1,2 @@
+"""The module that only the published wheel has. It does nothing."""
+MORE = 43

