@@ -1,0 +1,233 @@
+//! Which file a program is, and where it comes from.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+use pyti_model::trace::Origin;
+
+use crate::keep::{Place, Places};
+use crate::paths::{DELETED, is_below};
+use crate::proc::{Folder, Identity};
+
+/// The box's root, and when its command began.
+pub(crate) struct Programs {
+    root: Option<OwnedFd>,
+    /// The day's clock when the box was ready: what was changed since was changed by the command.
+    began: (i64, i64),
+}
+
+/// A program that somebody wants to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Its path, links followed.
+    pub(crate) path: Option<Vec<u8>>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) origin: Option<Origin>,
+    /// Whether it is a text that names its interpreter.
+    pub(crate) script: bool,
+}
+
+/// The kernel's `struct open_how`.
+#[repr(C)]
+struct How {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+const NO_MAGIC_LINKS: u64 = 2;
+const IN_ROOT: u64 = 16;
+
+impl Programs {
+    pub(crate) fn new(init: i32) -> Self {
+        let mut now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // the coarse clock is the one that files are stamped with
+        // SAFETY: the structure lives
+        unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut now) };
+        let root = CString::new(format!("/proc/{init}/root")).ok().and_then(|path| {
+            let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+            // SAFETY: the path ends with a zero; the descriptor is new and owned at once
+            unsafe {
+                match libc::open(path.as_ptr(), flags) {
+                    fd @ 0.. => Some(OwnedFd::from_raw_fd(fd)),
+                    _ => None,
+                }
+            }
+        });
+        Self {
+            root,
+            began: (now.tv_sec, now.tv_nsec),
+        }
+    }
+
+    /// Looks at what a path or descriptor of a process is now. Nothing is opened for reading but a plain file's
+    /// first two bytes.
+    pub(crate) fn look(
+        &self,
+        process: &Folder,
+        path: &[u8],
+        descriptor: Option<i32>,
+        places: &Places,
+    ) -> Target {
+        let own = match descriptor {
+            Some(fd) => Some(format!("fd/{fd}")),
+            None => own_link(path),
+        };
+        if let Some(name) = own {
+            let Some(link) = process.link(&name) else {
+                return Target::default();
+            };
+            let identity = CString::new(name)
+                .ok()
+                .and_then(|name| Identity::of(process.as_fd(), &name));
+            return self.target(link, identity, places);
+        }
+        let Some(file) = self.open(path) else {
+            return Target::default();
+        };
+        let identity = Identity::of(file.as_fd(), c"");
+        let link = crate::proc::read_link(file.as_fd(), c"").or_else(|| {
+            let own = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+            // SAFETY: a folder descriptor that means the working folder; the path is absolute
+            crate::proc::read_link(unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }, &own)
+        });
+        let script = identity.is_some_and(|identity| identity.regular) && begins_like_a_script(&file);
+        Target {
+            script,
+            ..self.target(link.unwrap_or_else(|| path.to_vec()), identity, places)
+        }
+    }
+
+    fn target(&self, path: Vec<u8>, identity: Option<Identity>, places: &Places) -> Target {
+        Target {
+            origin: Some(self.origin(&path, identity, places)),
+            path: Some(path),
+            identity,
+            script: false,
+        }
+    }
+
+    /// Where a program comes from.
+    pub(crate) fn origin(&self, path: &[u8], identity: Option<Identity>, places: &Places) -> Origin {
+        if path.ends_with(DELETED) || path.starts_with(b"/memfd:") {
+            Origin::Nameless
+        } else if places.of(path) == Place::System && !is_below(path, b"/etc") {
+            Origin::System
+        } else if is_below(path, b"/dev/shm") {
+            Origin::Written
+        } else {
+            match identity {
+                Some(identity) if identity.changed >= self.began => Origin::Written,
+                Some(_) => Origin::Layer,
+                None => Origin::Unknown,
+            }
+        }
+    }
+
+    /// Opens a path of the box without leaving its root, and without opening what is there.
+    fn open(&self, path: &[u8]) -> Option<OwnedFd> {
+        let root = self.root.as_ref()?;
+        let path = CString::new(path).ok()?;
+        let how = How {
+            flags: u64::from((libc::O_PATH | libc::O_CLOEXEC).cast_unsigned()),
+            mode: 0,
+            resolve: IN_ROOT | NO_MAGIC_LINKS,
+        };
+        // SAFETY: the path ends with a zero; the structure is the kernel's, with its size; the descriptor is owned at once
+        unsafe {
+            let fd = libc::syscall(
+                libc::SYS_openat2,
+                root.as_raw_fd(),
+                path.as_ptr(),
+                &raw const how,
+                size_of::<How>(),
+            );
+            match i32::try_from(fd) {
+                Ok(fd @ 0..) => Some(OwnedFd::from_raw_fd(fd)),
+                _ => None,
+            }
+        }
+    }
+}
+
+fn begins_like_a_script(file: &OwnedFd) -> bool {
+    let Ok(path) = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())) else {
+        return false;
+    };
+    let mut bytes = [0u8; 2];
+    // SAFETY: the path ends with a zero; the buffer is as long as it is said to be; the descriptor is owned at once
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK);
+        if fd < 0 {
+            return false;
+        }
+        let file = OwnedFd::from_raw_fd(fd);
+        libc::read(file.as_raw_fd(), bytes.as_mut_ptr().cast(), 2) == 2 && bytes == *b"#!"
+    }
+}
+
+/// Paths that mean something else for everybody who uses them, as names below a process's folder.
+fn own_link(path: &[u8]) -> Option<String> {
+    let rest = path
+        .strip_prefix(b"/proc/self/")
+        .or_else(|| path.strip_prefix(b"/proc/thread-self/"))
+        .or_else(|| {
+            path.strip_prefix(b"/dev/")
+                .filter(|rest| rest.starts_with(b"fd/"))
+        })?;
+    let text = std::str::from_utf8(rest).ok()?;
+    let number = text
+        .strip_prefix("fd/")
+        .is_some_and(|fd| fd.parse::<u32>().is_ok());
+    (number || text == "exe").then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_told() {
+        let own = std::process::id().cast_signed();
+        let programs = Programs::new(own);
+        let places = Places::new(&[], &[], &[]);
+        let process = Folder::open(own.cast_unsigned()).unwrap();
+        let look = |path: &str| programs.look(&process, path.as_bytes(), None, &places);
+        assert_eq!(look("/usr/bin/env").origin, Some(Origin::System));
+        assert_eq!(look("/nowhere/at/all").origin, None);
+        let folder = std::env::temp_dir().join(format!("pyti-origin-{own}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let script = folder.join("script");
+        std::fs::write(&script, "#!/bin/sh\n").unwrap();
+        let target = look(script.to_str().unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(target.origin, Some(Origin::Written));
+        assert!(target.script);
+        let old = look("/etc/passwd");
+        assert_eq!(old.origin, Some(Origin::Layer));
+        assert!(!old.script);
+        assert_eq!(
+            programs.origin(b"/memfd:x (deleted)", None, &places),
+            Origin::Nameless
+        );
+        assert_eq!(programs.origin(b"/tmp/x", None, &places), Origin::Unknown);
+    }
+
+    #[test]
+    fn links_of_ones_own_are_known() {
+        assert_eq!(own_link(b"/proc/self/fd/7").as_deref(), Some("fd/7"));
+        assert_eq!(own_link(b"/dev/fd/7").as_deref(), Some("fd/7"));
+        assert_eq!(own_link(b"/proc/self/exe").as_deref(), Some("exe"));
+        for other in [
+            "/proc/self/fd/../exe",
+            "/proc/self/cwd/x",
+            "/dev/null",
+            "/proc/1/exe",
+        ] {
+            assert_eq!(own_link(other.as_bytes()), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The thread that records one command.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pyti_model::effect::{Denial, Loss};
+use pyti_model::foreign::Foreign;
+use pyti_model::trace::{End, Form, Trace, Transport};
+
+use crate::recorder::Recorder;
+use crate::{tree, wire};
+
+/// Called just before a process connects, or sends to an address: how, to whom, and the process's place in the list.
+/// The call goes on when this returns, so it must return within a few milliseconds.
+pub type OnCall = Box<dyn FnMut(Transport, SocketAddr, u32) + Send>;
+
+/// What is known of a command before it starts.
+pub struct Setup {
+    /// How much is looked at; the filter must have been made for the same form.
+    pub form: Form,
+    /// When the command began: times are counted from here.
+    pub began: Instant,
+    /// The first process of the box, as this process numbers it.
+    pub init: i32,
+    /// The command's arguments.
+    pub argv: Vec<Foreign>,
+    /// Names of the variables that the command is given: only others are told later.
+    pub variables: Vec<Vec<u8>>,
+    /// Files and folders at or below which everything is listed.
+    pub watched: Vec<PathBuf>,
+    /// Folders of environments: what is usual there is counted.
+    pub quiet: Vec<PathBuf>,
+    /// Folders of the machine, besides `/usr` and its like: what is read there is counted.
+    pub system: Vec<PathBuf>,
+    /// Who is told of calls to the internet before they go on.
+    pub on_call: Option<OnCall>,
+}
+
+/// What was recorded.
+pub struct Recorded {
+    /// Processes, acts, counts, losses.
+    pub trace: Trace,
+    /// What was refused, by call.
+    pub denials: Vec<Denial>,
+}
+
+/// A recording that runs.
+pub struct Recording {
+    stop: OwnedFd,
+    thread: JoinHandle<Recorded>,
+    form: Form,
+}
+
+/// What the waiting is told: numbers of processes are below these.
+const LISTENER: u64 = u64::MAX;
+const STOP: u64 = u64::MAX - 1;
+/// Events that are taken at once.
+const EVENTS: usize = 64;
+
+impl Recording {
+    /// Starts to answer what the listener tells. The box must not run the command before this returns.
+    ///
+    /// # Errors
+    ///
+    /// A descriptor or the thread cannot be had.
+    pub fn start(listener: OwnedFd, setup: Setup) -> io::Result<Self> {
+        more_files();
+        wire::wake_on_same_cpu(listener.as_raw_fd());
+        // SAFETY: plain calls; the descriptors are new and owned at once
+        let (epoll, stop) = unsafe {
+            (
+                owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))?,
+                owned(libc::eventfd(0, libc::EFD_CLOEXEC))?,
+            )
+        };
+        add(&epoll, listener.as_raw_fd(), LISTENER)?;
+        add(&epoll, stop.as_raw_fd(), STOP)?;
+        let told = stop.try_clone()?;
+        let form = setup.form;
+        let recorder = Recorder::new(listener, setup, epoll.as_raw_fd());
+        let thread = std::thread::Builder::new()
+            .name("recording".to_owned())
+            .spawn(move || {
+                // closed when the loop is over
+                let _stop = told;
+                follow(recorder, &epoll)
+            })?;
+        Ok(Self { stop, thread, form })
+    }
+
+    /// Ends the recording: everything of the command is gone. `command` is how its first process ended, as `wait`
+    /// tells it, and when, where that is known.
+    pub fn finish(self, command: Option<(i32, u64)>) -> Recorded {
+        let one = 1u64;
+        // SAFETY: eight bytes from eight bytes
+        unsafe { libc::write(self.stop.as_raw_fd(), (&raw const one).cast(), 8) };
+        let mut recorded = self.thread.join().unwrap_or_else(|_| Recorded {
+            trace: Trace {
+                form: self.form,
+                losses: vec![Loss::Notifications {
+                    why: "the recording ended with an error of its own".to_owned(),
+                }],
+                ..Trace::default()
+            },
+            denials: Vec::new(),
+        });
+        if let Some((status, at_us)) = command
+            && let Some(process) = recorded.trace.processes.first_mut()
+        {
+            process.ended = Some(End {
+                at_us,
+                exit: Some(tree::exit(status)),
+            });
+        }
+        recorded
+    }
+}
+
+fn follow(mut recorder: Recorder, epoll: &OwnedFd) -> Recorded {
+    let mut trouble = None;
+    let mut wait = None;
+    loop {
+        // SAFETY: all-zero is a valid value
+        let mut events: [libc::epoll_event; EVENTS] = unsafe { std::mem::zeroed() };
+        let ready = poll(epoll, &mut events, wait);
+        let (mut stop, mut call, mut gone) = (false, false, false);
+        for event in &events[..ready] {
+            let (what, flags) = (event.u64, event.events);
+            match what {
+                LISTENER => {
+                    call = flags & libc::EPOLLIN.cast_unsigned() != 0;
+                    gone = !call;
+                }
+                STOP => stop = true,
+                // ends first: a number that comes next may be somebody else's
+                pid => recorder.ended(u32::try_from(pid).unwrap_or(0)),
+            }
+        }
+        if call {
+            if let Err(error) = recorder.serve() {
+                trouble = Some(error);
+                break;
+            }
+        } else if gone {
+            // nobody is left who could be stopped
+            remove(epoll, recorder.listener());
+        } else if stop {
+            break;
+        }
+        wait = recorder.look_again();
+    }
+    let (mut trace, denials) = recorder.finish();
+    if let Some(error) = trouble {
+        trace.losses.push(Loss::Notifications {
+            why: format!("the listener broke: {error}"),
+        });
+    }
+    Recorded { trace, denials }
+}
+
+fn poll(epoll: &OwnedFd, events: &mut [libc::epoll_event; EVENTS], wait: Option<Duration>) -> usize {
+    let most = i32::try_from(events.len()).unwrap_or(1);
+    // rounded up: too early would mean to look in vain
+    let wait = wait.map_or(-1, |wait| i32::try_from(wait.as_millis() + 1).unwrap_or(100));
+    // SAFETY: the array is as long as it is said to be
+    let ready = unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), most, wait) };
+    usize::try_from(ready).unwrap_or(0)
+}
+
+/// # Safety
+///
+/// The number is the result of a call that makes a descriptor.
+unsafe fn owned(fd: i32) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: as promised by the caller
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn add(epoll: &OwnedFd, fd: RawFd, what: u64) -> io::Result<()> {
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN.cast_unsigned(),
+        u64: what,
+    };
+    // SAFETY: the structure lives until the call is over
+    if unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn remove(epoll: &OwnedFd, fd: RawFd) {
+    // SAFETY: plain call
+    unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
+}
+
+/// Two descriptors are held of each process: as many as this process may have are asked for, once.
+fn more_files() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the structure is filled in by the first call, and lives
+        unsafe {
+            let mut limit: libc::rlimit = std::mem::zeroed();
+            if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && limit.rlim_cur < limit.rlim_max {
+                limit.rlim_cur = limit.rlim_max.min(65_536);
+                // where that is refused, fewer processes are followed, and that is recorded
+                libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+            }
+        }
+    });
+}
