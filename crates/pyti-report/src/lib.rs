@@ -3,23 +3,32 @@
 //! Pure: what is shown depends on what is given, on nothing else. Whatever a package wrote is shown only by
 //! [`pyti_model::Foreign::visible`] and escaped again where the form needs it.
 
+mod deeds;
 mod diff;
+mod explain;
+mod findings;
 mod junit;
 mod markdown;
 mod page;
 mod paint;
+mod picture;
+mod seen;
 mod sentences;
 mod several;
 mod summary;
+mod talk;
 mod telling;
 mod terminal;
 mod timeline;
+mod tree;
 mod view;
 mod words;
 
 use pyti_judge::{JobRecord, Judgement};
 
 pub use diff::{diff_html, diff_json, diff_terminal};
+pub use explain::{NoFinding, explain};
+pub use findings::{Found, findings};
 pub use junit::{JUnitError, junit};
 pub use markdown::markdown;
 pub use page::html;
@@ -52,6 +61,25 @@ pub struct Job<'a> {
     pub record: &'a JobRecord,
     /// What it came to.
     pub judgement: &'a Judgement,
+    /// What a judge of its behaviour found, where one looked.
+    pub found: Option<&'a pyti_model::finding::Judgement>,
+}
+
+impl<'a> Job<'a> {
+    /// A job of which only *works?* is known.
+    pub fn new(record: &'a JobRecord, judgement: &'a Judgement) -> Self {
+        Self {
+            record,
+            judgement,
+            found: None,
+        }
+    }
+
+    /// The same job with what a judge found in what it did.
+    #[must_use]
+    pub fn with(self, found: Option<&'a pyti_model::finding::Judgement>) -> Self {
+        Self { found, ..self }
+    }
 }
 
 /// How terminal text may look.

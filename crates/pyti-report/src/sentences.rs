@@ -4,8 +4,8 @@ use pyti_judge::TaskRecord;
 use pyti_model::Foreign;
 use pyti_model::outcome::{Blame, Reason, ReasonCode, Status, TaskResult};
 use pyti_model::raw::{
-    Build, Exercise, Hook, Import, ImportOutcome, Inspection, Install, Metadata, ModuleImport, Provide, PythonError,
-    RawData, Resolve, Scripts, Start, Test, TestCounts, Unpack, WheelComparison,
+    Build, Exercise, Hook, Import, ImportOutcome, Inspection, Install, Metadata, ModuleImport, Provide,
+    PythonError, RawData, Resolve, Scripts, Start, Test, TestCounts, Unpack, WheelComparison,
 };
 
 use crate::words::{bytes, count, counted, len, number, seconds, some};
@@ -101,7 +101,11 @@ fn scripts(x: &Scripts) -> String {
 }
 
 fn exercise(x: &Exercise) -> String {
-    let mut said = format!("{} called, {} returned", count(u64::from(x.called), "function"), x.returned);
+    let mut said = format!(
+        "{} called, {} returned",
+        count(u64::from(x.called), "function"),
+        x.returned
+    );
     if !x.ended_badly.is_empty() {
         said.push_str(&format!(", {} ended badly", x.ended_badly.len()));
     }

@@ -3,6 +3,7 @@
 use pyti_model::summary::{FileSummary, SUMMARY_SCHEMA, Summary, TaskSummary};
 
 use crate::Run;
+use crate::findings;
 use crate::view::{self, filename, judged, kind, kind_word};
 
 /// One target on one interpreter, for other programs. `recording`: where the recording is.
@@ -29,7 +30,7 @@ pub fn summary(run: &Run<'_>, recording: Option<&str>) -> Summary {
                 kind: file.kind,
                 status: job.judgement.outcome.status,
                 reasons: job.judgement.outcome.reasons.clone(),
-                verdict: job.judgement.verdict,
+                verdict: findings::verdict(job),
                 findings: Vec::new(),
                 missing: Vec::new(),
             });

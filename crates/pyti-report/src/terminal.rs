@@ -1,20 +1,28 @@
 //! One run on a terminal.
 
 use pyti_judge::TaskRecord;
-use pyti_model::outcome::{Reason, Status, TaskResult};
+use pyti_model::outcome::{Reason, Status, TaskResult, Verdict};
 use pyti_model::{Distribution, FileKind};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::paint::{Ink, glyph, status_ink};
 use crate::sentences::{self, shown_str};
 use crate::view::{self, FileView, Row};
-use crate::words::seconds;
-use crate::{Look, Run};
+use crate::words::{count, seconds};
+use crate::{Look, Run, findings};
 
 /// Column where sentences begin.
 const INDENT: usize = 14;
 /// Columns for the time at the end of a line.
 const TIME: usize = 12;
+/// Column where what belongs to the second answer begins.
+const SAFE_INDENT: usize = 8;
+/// Findings that are told.
+const FINDINGS: usize = 3;
+/// Lines of one of them.
+const SENTENCE_LINES: usize = 3;
+/// What is missing that is told.
+const MISSING: usize = 3;
 
 /// The whole block of a run. It ends with a line break; the last line is the next command to type.
 pub fn terminal(run: &Run<'_>, look: &Look) -> String {
@@ -172,12 +180,90 @@ pub fn verdict_lines(run: &Run<'_>, look: &Look) -> String {
     }
     lines.extend(others(run, look));
     lines.extend(caveats(run, look));
-    let safe = view::verdict_words(view::verdict(run));
-    lines.push(look.cut(&look.plain(&format!(" safe?  {safe}")), columns));
+    lines.extend(safe(run, look));
     lines.push(look.plain(&format!(" {}", next(run))));
     let mut text = lines.join("\n");
     text.push('\n');
     text
+}
+
+/// The second answer: the verdict, a sentence for each of the heaviest findings, and where to look.
+fn safe(run: &Run<'_>, look: &Look) -> Vec<String> {
+    let columns = look.columns();
+    let verdict = view::verdict(run);
+    let words = view::verdict_words(verdict);
+    let (word, rest) = words.split_once(": ").unwrap_or((words, ""));
+    let ink = findings::verdict_ink(verdict);
+    let mut head = format!(" safe?  {}", look.ink(ink, word));
+    if !rest.is_empty() {
+        head.push_str(&look.plain(&format!(": {rest}")));
+    }
+    let mut lines = vec![head];
+    let room = columns.saturating_sub(SAFE_INDENT);
+    let mut say = |head: &str, ink: Ink, text: &str| {
+        let width = head.width();
+        for (n, part) in look
+            .wrap(&look.plain(text), room.saturating_sub(width))
+            .into_iter()
+            .take(SENTENCE_LINES)
+            .enumerate()
+        {
+            let lead = if n == 0 {
+                look.ink(ink, head)
+            } else {
+                " ".repeat(width)
+            };
+            lines.push(format!("{}{lead}{part}", " ".repeat(SAFE_INDENT)));
+        }
+    };
+    if verdict == Verdict::Inconclusive {
+        let missing = findings::missing(run);
+        for text in missing.iter().take(MISSING) {
+            say("missing  ", Ink::Notice, text);
+        }
+        if missing.len() > MISSING {
+            say("", Ink::Quiet, &format!("and {} more", missing.len() - MISSING));
+        }
+    }
+    let all = findings::findings(run);
+    let counted = all.iter().filter(|found| found.counts()).count();
+    let remarks = if matches!(verdict, Verdict::Clean | Verdict::NotJudged) {
+        0
+    } else {
+        FINDINGS
+    };
+    for found in all.iter().filter(|found| found.counts()).take(remarks) {
+        let severity = found.finding.severity;
+        let head = format!("{} {:<9}", found.number, severity.word());
+        say(&head, findings::ink(severity), &findings::sentence(found.finding));
+    }
+    let more = counted.saturating_sub(remarks);
+    let others = all.len() - counted;
+    let mut rest = Vec::new();
+    if more > 0 && remarks > 0 {
+        rest.push(format!("and {more} more"));
+    } else if more > 0 {
+        rest.push(count(more as u64, "remark"));
+    }
+    if others > 0 {
+        rest.push(format!(
+            "{} that {} not count",
+            count(others as u64, "finding"),
+            if others == 1 { "does" } else { "do" }
+        ));
+    }
+    if !rest.is_empty() {
+        say("", Ink::Quiet, &rest.join(", "));
+    }
+    if !all.is_empty() {
+        let id = shown_str(run.id);
+        say(
+            "",
+            Ink::Quiet,
+            &format!("look: pyti explain {id} 1, pyti report {id} --html"),
+        );
+    }
+    lines
 }
 
 /// Jobs beside the headline's that came to something else.

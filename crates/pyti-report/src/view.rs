@@ -7,7 +7,7 @@ use pyti_model::raw::{RawData, TestCounts};
 
 use crate::sentences::{self, shown_str};
 use crate::words::{count, number};
-use crate::{Job, Run, telling};
+use crate::{Job, Run, findings, telling};
 
 /// One line about one task, or about several that are shown folded.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ pub(crate) fn outcome<'a>(run: &Run<'a>) -> (Status, &'a [Reason]) {
 pub(crate) fn verdict(run: &Run<'_>) -> Verdict {
     run.jobs
         .iter()
-        .map(|job| job.judgement.verdict)
+        .map(findings::verdict)
         .max_by_key(|verdict| weight(*verdict))
         .unwrap_or_default()
 }

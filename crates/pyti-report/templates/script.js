@@ -84,6 +84,50 @@
       all.addEventListener("click", function () { load(); show(); });
     }
   });
+  document.querySelectorAll(".processes").forEach(function (part) {
+    var seek = part.querySelector(".seek");
+    var kinds = Array.from(part.querySelectorAll(".kind"));
+    var said = part.querySelector(".seen");
+    var all = Array.from(part.querySelectorAll(".proc"));
+    part.querySelector(".tools").hidden = false;
+    function show() {
+      var words = seek.value.toLowerCase();
+      var off = kinds.filter(function (b) { return b.getAttribute("aria-pressed") === "false"; }).map(function (b) { return b.dataset.kind; });
+      var n = 0;
+      all.forEach(function (proc) {
+        var head = proc.firstElementChild.textContent.toLowerCase().indexOf(words) >= 0;
+        var any = false;
+        proc.querySelectorAll(".acts").forEach(function (acts) {
+          var yes = off.indexOf(acts.dataset.kind) < 0;
+          var left = 0;
+          acts.querySelectorAll(".act").forEach(function (act) {
+            var hit = !words || head || act.textContent.toLowerCase().indexOf(words) >= 0;
+            act.hidden = !hit;
+            if (hit) { left += 1; }
+          });
+          acts.hidden = !yes || left === 0;
+          if (yes && left > 0) { any = true; }
+        });
+        proc.hidden = words ? !(head || any) : off.length > 0 && !any;
+        if (!proc.hidden) { n += 1; }
+        if (words && any && !head) { proc.open = true; }
+      });
+      part.querySelectorAll(".procs").forEach(function (d) { if (words || off.length) { d.open = true; } });
+      said.textContent = words || off.length ? n + " of " + all.length + " processes" : "";
+    }
+    seek.addEventListener("input", show);
+    kinds.forEach(function (button) {
+      button.addEventListener("click", function () {
+        button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") === "true" ? "false" : "true");
+        show();
+      });
+    });
+  });
+  document.querySelectorAll(".finding").forEach(function (finding) {
+    finding.addEventListener("click", function (event) {
+      if (event.target.closest("a")) { document.getElementById("main").dataset.lit = finding.dataset.x; }
+    });
+  });
   document.addEventListener("keydown", function (event) {
     if (event.key !== "/" || /^(input|select|textarea)$/i.test(event.target.tagName)) { return; }
     var find = document.querySelector(".find");

@@ -42,7 +42,7 @@ fn run(jobs: &[(JobRecord, Judgement)]) -> Run<'_> {
         isolation: "sandbox",
         jobs: jobs
             .iter()
-            .map(|(record, judgement)| Job { record, judgement })
+            .map(|(record, judgement)| Job::new(record, judgement))
             .collect(),
     }
 }

@@ -1,13 +1,20 @@
 //! Which paths a task changed, by place.
 
+use std::collections::BTreeMap;
+
 use pyti_model::Foreign;
 use pyti_model::effect::{Change, Changed, Entry};
+use pyti_model::trace::{Deed, Result, Written};
 
+use crate::deeds;
+use crate::seen::Seen;
 use crate::sentences::shown;
 use crate::words::{bytes, counted};
 
 /// Paths listed for one place.
 const MOST: usize = 60;
+/// Bytes of one file that are shown.
+const PREVIEW: usize = 1500;
 
 /// Where in the box a path lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +91,8 @@ impl Place {
 pub(crate) struct PlacePart {
     pub(crate) title: &'static str,
     pub(crate) odd: bool,
+    /// Whether something in it is worth seeing at once: a file whose content was kept, out of place.
+    pub(crate) open: bool,
     pub(crate) summary: String,
     pub(crate) paths: Vec<PathLine>,
     pub(crate) more: usize,
@@ -94,10 +103,75 @@ pub(crate) struct PathLine {
     pub(crate) what: &'static str,
     pub(crate) path: String,
     pub(crate) note: String,
+    /// Permission bits: `755`; empty where they are not known.
+    pub(crate) mode: String,
+    /// Name and place on the page of the process that wrote it, where one was seen.
+    pub(crate) who: Option<(String, Option<String>)>,
+    /// What it holds, where that was kept.
+    pub(crate) content: Option<ContentPart>,
+}
+
+/// What a file holds.
+pub(crate) struct ContentPart {
+    pub(crate) sha256: String,
+    pub(crate) program: bool,
+    pub(crate) preview: String,
+    pub(crate) left_out: String,
+}
+
+/// What is known of a task's files beside their changes.
+#[derive(Default)]
+pub(crate) struct Known<'a> {
+    contents: BTreeMap<&'a [u8], &'a Written>,
+    writers: BTreeMap<&'a [u8], (String, Option<String>)>,
+}
+
+impl<'a> Known<'a> {
+    /// What a recording tells of the files of a task. `anchor`: where on the page a process of a trace is told.
+    pub(crate) fn of(task: &str, seen: &Seen<'a>, anchor: &dyn Fn(u64, usize) -> Option<String>) -> Self {
+        let mut known = Self::default();
+        for (of, file) in &seen.written {
+            if *of == task {
+                known.contents.insert(file.path.as_bytes(), file);
+            }
+        }
+        for traced in seen.traces.iter().filter(|traced| traced.task == task) {
+            for act in &traced.trace.acts {
+                let path = match &act.deed {
+                    Deed::Open { path, access } if deeds::writes(*access) => path,
+                    Deed::Rename { to, .. } => to,
+                    Deed::Link { path, .. } | Deed::Remove { path, .. } => path,
+                    _ => continue,
+                };
+                let process = act.process.and_then(|n| usize::try_from(n).ok());
+                let Some(process) = process.filter(|_| !matches!(act.result, Result::Failed(_))) else {
+                    continue;
+                };
+                let Some(one) = traced.trace.processes.get(process) else {
+                    continue;
+                };
+                known
+                    .writers
+                    .entry(path.as_bytes())
+                    .or_insert_with(|| (deeds::short_process(one).0, anchor(traced.seq, process)));
+            }
+        }
+        known
+    }
+}
+
+/// A change as one sentence, without a full stop.
+pub(crate) fn change_sentence(change: &Change) -> String {
+    let line = line(change, &Known::default());
+    if line.note.is_empty() {
+        format!("{} {}", line.what, line.path)
+    } else {
+        format!("{} {} ({})", line.what, line.path, line.note)
+    }
 }
 
 /// A task's changes, by place; byte code is counted and not listed.
-pub(crate) fn by_place(changes: &[Change]) -> Vec<PlacePart> {
+pub(crate) fn by_place(changes: &[Change], known: &Known<'_>) -> Vec<PlacePart> {
     let mut parts = Vec::new();
     for place in PLACES {
         let here: Vec<&Change> = changes
@@ -143,12 +217,21 @@ pub(crate) fn by_place(changes: &[Change]) -> Vec<PlacePart> {
         } else {
             files.iter().map(|change| **change).collect()
         };
+        let open = place.is_out_of_place()
+            && listed
+                .iter()
+                .any(|change| known.contents.contains_key(change.path.as_bytes()));
         parts.push(PlacePart {
+            open,
             title: place.title(),
             odd: place.is_out_of_place(),
             summary: words.join(", "),
             more: listed.len().saturating_sub(MOST),
-            paths: listed.into_iter().take(MOST).map(line).collect(),
+            paths: listed
+                .into_iter()
+                .take(MOST)
+                .map(|change| line(change, known))
+                .collect(),
         });
     }
     parts
@@ -159,7 +242,7 @@ fn is_byte_code(change: &Change) -> bool {
     path.ends_with(".pyc") || path.ends_with("/__pycache__")
 }
 
-fn line(change: &Change) -> PathLine {
+fn line(change: &Change, known: &Known<'_>) -> PathLine {
     let what = match change.what {
         Changed::Added => "added",
         Changed::Modified => "changed",
@@ -186,6 +269,31 @@ fn line(change: &Change) -> PathLine {
         what,
         path: shown(&change.path),
         note: notes.join(", "),
+        mode: change
+            .mode
+            .filter(|_| change.entry == Some(Entry::File))
+            .map_or_else(String::new, |mode| format!("{mode:o}")),
+        who: known.writers.get(change.path.as_bytes()).cloned(),
+        content: known
+            .contents
+            .get(change.path.as_bytes())
+            .map(|written| content(written)),
+    }
+}
+
+fn content(written: &Written) -> ContentPart {
+    let raw = written.preview.as_bytes();
+    let cut = raw.len().min(PREVIEW);
+    let left = written.size.saturating_sub(cut as u64);
+    ContentPart {
+        sha256: written.sha256.to_string(),
+        program: written.program,
+        preview: crate::talk::readable(&raw[..cut]),
+        left_out: if left > 0 {
+            format!("{} more", bytes(left))
+        } else {
+            String::new()
+        },
     }
 }
 
@@ -226,11 +334,14 @@ mod tests {
 
     #[test]
     fn what_is_out_of_place_comes_first_and_byte_code_is_counted() {
-        let parts = by_place(&[
-            change("/home/dev/venv/lib/python3.13/site-packages/a.py"),
-            change("/home/dev/venv/lib/python3.13/site-packages/__pycache__/a.cpython-313.pyc"),
-            change("/home/dev/.profile"),
-        ]);
+        let parts = by_place(
+            &[
+                change("/home/dev/venv/lib/python3.13/site-packages/a.py"),
+                change("/home/dev/venv/lib/python3.13/site-packages/__pycache__/a.cpython-313.pyc"),
+                change("/home/dev/.profile"),
+            ],
+            &Known::default(),
+        );
         assert_eq!(parts[0].title, "the home folder");
         assert!(parts[0].odd);
         assert_eq!(parts[1].summary, "1 file added, 10 B, 1 entry of byte code");

@@ -1,16 +1,25 @@
 //! The page of one run: one self-contained file.
 
 mod changes;
+pub(crate) mod lit;
+mod network;
 mod parts;
 mod plan;
+mod processes;
+mod safe;
 
 use askama::Template;
 use base64::Engine as _;
 use pyti_model::outcome::{Status, Verdict};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::changes::change_sentence;
+use self::lit::Lit;
 use self::parts::FilePart;
+use self::safe::FindingPart;
 use crate::Run;
+use crate::findings::{self, Found};
+use crate::seen::Seen;
 use crate::sentences::{self, shown_str};
 use crate::view;
 
@@ -77,6 +86,12 @@ struct RunPage {
     works: Answer,
     safe: Answer,
     reasons: Vec<Why>,
+    findings: Vec<FindingPart>,
+    uncounted: Vec<FindingPart>,
+    findings_more: usize,
+    missing: Vec<String>,
+    rules: Option<String>,
+    judged: bool,
     notes: Vec<String>,
     files: Vec<FilePart>,
 }
@@ -126,11 +141,17 @@ pub fn html(run: &Run<'_>) -> String {
 fn page(run: &Run<'_>) -> RunPage {
     let (status, reasons) = view::outcome(run);
     let verdict = view::verdict(run);
+    let all: Vec<Found<'_>> = findings::findings(run);
+    let seen: Vec<Seen<'_>> = run.jobs.iter().map(Seen::of).collect();
     let files: Vec<FilePart> = view::files(run)
         .into_iter()
+        .zip(&seen)
         .enumerate()
-        .map(|(n, file)| FilePart::new(n, file))
+        .map(|(n, (file, seen))| FilePart::new(n, file, seen, &Lit::of(n, &all, seen)))
         .collect();
+    let anchors: std::collections::HashSet<&str> = files.iter().flat_map(FilePart::anchors).collect();
+    let (counted, uncounted, findings_more) =
+        safe::parts(run, &all, &seen, &|anchor| anchors.contains(anchor));
     let headline = view::headline(run);
     let head = headline.map_or("", |job| view::kind_word(view::kind(job)));
     let title = format!(
@@ -141,9 +162,7 @@ fn page(run: &Run<'_>) -> RunPage {
     );
     let data = serde_json::json!({ "tests": files.iter().map(|file| &file.more_tests).collect::<Vec<_>>() });
     let safe = view::verdict_words(verdict);
-    let (word, rest) = safe
-        .split_once(": ")
-        .unwrap_or((safe, "what it did is recorded; no judge has looked at it"));
+    let word = safe.split_once(": ").map_or(safe, |(word, _)| word);
     RunPage {
         frame: Frame::new(title, data.to_string()),
         id: shown_str(run.id),
@@ -160,9 +179,15 @@ fn page(run: &Run<'_>) -> RunPage {
         safe: Answer {
             tone: verdict_tone(verdict),
             word: word.to_owned(),
-            sentence: rest.to_owned(),
+            sentence: safe::sentence(run, &all),
         },
         reasons: reasons.iter().map(|reason| why(reason, head, &files)).collect(),
+        findings: counted,
+        uncounted,
+        findings_more,
+        missing: findings::missing(run),
+        rules: safe::rules(run),
+        judged: run.jobs.iter().any(|job| job.found.is_some()),
         notes: notes(run),
         files,
     }

@@ -6,9 +6,14 @@ use pyti_model::outcome::TaskResult;
 use pyti_model::raw::{Test, TestCase, TestOutcome};
 use serde::Serialize;
 
-use super::changes::{PlacePart, by_place};
+use super::changes::{Known, PlacePart, by_place};
+use super::lit::Lit;
+use super::network::{self, NetworkPart};
 use super::plan::{PlanPart, plan};
+use super::processes::{self, CommandTree};
+use super::safe::process_anchor;
 use super::tone;
+use crate::seen::Seen;
 use crate::sentences::{self, shown, shown_str};
 use crate::timeline::{Lane, lanes};
 use crate::view::{self, FileView, Row};
@@ -39,6 +44,10 @@ pub(crate) struct FilePart {
     pub(crate) tests: Option<TestsPart>,
     /// Tests beyond those in the page, for its script.
     pub(crate) more_tests: Vec<MoreTest>,
+    pub(crate) commands: Vec<CommandTree>,
+    /// Kinds of acts that the commands have, for a filter.
+    pub(crate) kinds: Vec<&'static str>,
+    pub(crate) network: NetworkPart,
     pub(crate) changes: Vec<ChangesPart>,
     pub(crate) contacts: Vec<ContactPart>,
     pub(crate) refused: Vec<String>,
@@ -140,7 +149,7 @@ pub(crate) struct StreamPart {
 
 impl FilePart {
     /// The parts of the `n`th file.
-    pub(crate) fn new(n: usize, file: FileView<'_>) -> Self {
+    pub(crate) fn new(n: usize, file: FileView<'_>, seen: &Seen<'_>, lit: &Lit) -> Self {
         let job = file.job;
         let anchor = format!("f{n}");
         let record = job.record;
@@ -169,6 +178,9 @@ impl FilePart {
             lanes: lanes(job),
             tests,
             more_tests,
+            commands: processes::parts(n, seen, lit),
+            kinds: Vec::new(),
+            network: NetworkPart::default(),
             changes: Vec::new(),
             contacts: Vec::new(),
             refused: Vec::new(),
@@ -181,19 +193,91 @@ impl FilePart {
             plan: plan(&file),
             anchor,
         };
+        part.kinds = processes::kinds(&part.commands);
+        let anchors: std::collections::HashSet<String> = part
+            .commands
+            .iter()
+            .flat_map(|command| command.processes.iter().map(|process| process.anchor.clone()))
+            .collect();
+        part.network = network::part(n, seen, lit, &|anchor| anchors.contains(anchor));
+        let anchor = |seq: u64, process: usize| {
+            let anchor = process_anchor(n, seq, process);
+            anchors.contains(&anchor).then_some(anchor)
+        };
         for task in &record.tasks {
-            part.add(task, view::judged(job, task));
+            part.add(
+                task,
+                view::judged(job, task),
+                &Known::of(&task.name, seen, &anchor),
+            );
         }
+        part.forget_what_the_traces_tell(seen);
+        part.keep_links_that_lead_somewhere();
         part.rows = file.rows.iter().map(|row| part.row(row)).collect();
         part
     }
 
-    fn add(&mut self, task: &TaskRecord, (result, reasons): (TaskResult, &[pyti_model::outcome::Reason])) {
+    /// Anchors of processes, of what they did, and of what they said.
+    pub(crate) fn anchors(&self) -> impl Iterator<Item = &str> {
+        let processes = self.commands.iter().flat_map(|command| &command.processes);
+        let lines = processes.clone().flat_map(|process| {
+            process
+                .groups
+                .iter()
+                .flat_map(|group| &group.lines)
+                .filter_map(|line| line.anchor.as_deref())
+        });
+        let talks = self
+            .network
+            .talks
+            .iter()
+            .filter_map(|talk| talk.evidence.as_deref());
+        processes
+            .map(|process| process.anchor.as_str())
+            .chain(lines)
+            .chain(talks)
+    }
+
+    /// Links to conversations that the page has no room for.
+    fn keep_links_that_lead_somewhere(&mut self) {
+        let talks: std::collections::HashSet<&str> = self
+            .network
+            .talks
+            .iter()
+            .map(|talk| talk.anchor.as_str())
+            .collect();
+        let lines = self
+            .commands
+            .iter_mut()
+            .flat_map(|command| &mut command.processes)
+            .flat_map(|process| &mut process.groups)
+            .flat_map(|group| &mut group.lines);
+        for line in lines {
+            line.href = line.href.take().filter(|href| talks.contains(href.as_str()));
+        }
+    }
+
+    /// Contacts of tasks whose traces tell the same with more.
+    fn forget_what_the_traces_tell(&mut self, seen: &Seen<'_>) {
+        if self.network.is_empty() {
+            return;
+        }
+        let traced: std::collections::HashSet<String> =
+            seen.traces.iter().map(|traced| shown_str(traced.task)).collect();
+        self.contacts.retain(|contact| !traced.contains(&contact.task));
+    }
+
+    fn add(
+        &mut self,
+        task: &TaskRecord,
+        (result, reasons): (TaskResult, &[pyti_model::outcome::Reason]),
+        known: &Known<'_>,
+    ) {
         let name = shown_str(&task.name);
         if !task.preparation && !task.changes.is_empty() {
             self.changes.push(ChangesPart {
                 task: name.clone(),
-                places: by_place(&task.changes),
+                places: by_place(&task.changes, known),
             });
         }
         let mut commands = Vec::new();

@@ -3,5 +3,7 @@
 mod forms;
 mod hostile;
 mod page;
+mod safety;
 mod shown;
 mod support;
+mod traced;

@@ -52,6 +52,7 @@ fn plan(file: &Distribution) -> Plan {
         version: PLAN_VERSION,
         target: file.clone(),
         companion: wheel.then(|| distribution(FileKind::Sdist)),
+        companion_lost: None,
         published: (!wheel).then(|| distribution(FileKind::Wheel)),
         extras: Vec::new(),
         interpreter: Interpreter {
@@ -582,7 +583,7 @@ pub(crate) fn run(jobs: &[Judged]) -> Run<'_> {
         isolation: "sandbox",
         jobs: jobs
             .iter()
-            .map(|(record, judgement)| Job { record, judgement })
+            .map(|(record, judgement)| Job::new(record, judgement))
             .collect(),
     }
 }

@@ -1,0 +1,112 @@
+//! Which places of a recording findings point to, so that the page lights them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use pyti_model::trace::EventRef;
+
+use crate::findings::Found;
+use crate::seen::{Proof, Seen};
+use crate::tree::Tree;
+
+/// Findings that the style can light one by one; later ones are lit all together.
+const LIGHTS: usize = 12;
+
+/// What is lit in one file's parts of the page.
+#[derive(Default)]
+pub(crate) struct Lit {
+    /// Places of the recording, with the findings that name them.
+    places: HashMap<EventRef, BTreeSet<usize>>,
+    /// Processes that did what a finding names: event of the trace, process.
+    processes: BTreeMap<(u64, usize), BTreeSet<usize>>,
+    /// Those, and all above them.
+    paths: BTreeMap<(u64, usize), BTreeSet<usize>>,
+}
+
+impl Lit {
+    /// What the findings of a job light.
+    pub(crate) fn of(job: usize, findings: &[Found<'_>], seen: &Seen<'_>) -> Self {
+        let mut lit = Self::default();
+        let mut trees: HashMap<u64, Tree> = HashMap::new();
+        for found in findings.iter().filter(|found| found.job == job) {
+            for place in &found.finding.events {
+                lit.places.entry(*place).or_default().insert(found.number);
+                let Proof::Act(traced, _, act) = seen.at(*place) else {
+                    continue;
+                };
+                let Some(process) = act.process.and_then(|n| usize::try_from(n).ok()) else {
+                    continue;
+                };
+                if process >= traced.trace.processes.len() {
+                    continue;
+                }
+                let new = lit
+                    .processes
+                    .entry((traced.seq, process))
+                    .or_default()
+                    .insert(found.number);
+                if !new {
+                    continue;
+                }
+                let tree = trees.entry(traced.seq).or_insert_with(|| Tree::of(traced.trace));
+                for n in tree.path(process) {
+                    lit.paths.entry((traced.seq, n)).or_default().insert(found.number);
+                }
+            }
+        }
+        lit
+    }
+
+    /// Findings that name this place.
+    pub(crate) fn place(&self, seq: u64, item: u32) -> Option<&BTreeSet<usize>> {
+        self.places.get(&EventRef {
+            seq,
+            item: Some(item),
+        })
+    }
+
+    /// Findings that something of this process is a proof of.
+    pub(crate) fn process(&self, seq: u64, process: usize) -> Option<&BTreeSet<usize>> {
+        self.processes.get(&(seq, process))
+    }
+
+    /// Findings whose path goes through this process.
+    pub(crate) fn path(&self, seq: u64, process: usize) -> Option<&BTreeSet<usize>> {
+        self.paths.get(&(seq, process))
+    }
+
+    /// Processes of a trace that did what findings name.
+    pub(crate) fn wanted(&self, seq: u64) -> BTreeSet<usize> {
+        self.processes
+            .range((seq, 0)..=(seq, usize::MAX))
+            .map(|((_, process), _)| *process)
+            .collect()
+    }
+
+    /// Whether anything of a trace is lit.
+    pub(crate) fn any(&self, seq: u64) -> bool {
+        self.processes
+            .range((seq, 0)..=(seq, usize::MAX))
+            .next()
+            .is_some()
+    }
+}
+
+/// Classes that light something for these findings, with a space before; nothing for none.
+pub(crate) fn class(findings: Option<&BTreeSet<usize>>) -> String {
+    let Some(findings) = findings.filter(|all| !all.is_empty()) else {
+        return String::new();
+    };
+    let mut class = " lit".to_owned();
+    for number in findings {
+        if *number <= LIGHTS {
+            class.push_str(&format!(" l{number}"));
+        }
+    }
+    class
+}
+
+/// Numbers of findings: `1, 3`.
+pub(crate) fn numbers(findings: Option<&BTreeSet<usize>>) -> String {
+    let numbers: Vec<String> = findings.into_iter().flatten().map(usize::to_string).collect();
+    crate::words::some(&numbers, 5)
+}
