@@ -6,6 +6,7 @@
 
 mod chance;
 mod checks;
+mod setting;
 mod worker;
 mod world;
 

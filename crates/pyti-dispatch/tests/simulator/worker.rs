@@ -6,7 +6,8 @@ use pyti_dispatch::rules::{Rule, Rules};
 use pyti_dispatch::{Answer, HowReleased, JobId, Lease, LeaseAnswer, Offers};
 use pyti_model::outcome::Blame;
 
-use crate::world::{Call, MINUTE, Nature, SECOND, SEGMENTS, World, offers};
+use crate::setting::offers;
+use crate::world::{Call, MINUTE, Nature, SECOND, SEGMENTS, World};
 
 /// How a work came out.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use pyti_dispatch::rules::{Rule, Rules};
 use pyti_dispatch::{
-    Answer, Completion, Decision, HowReleased, JobId, JobKey, Lease, LeaseAnswer, Message, Monotonic, Needs,
-    NewJob, Offers, Order, Policy, Priority, Queue, State, WorkerId,
+    Answer, Completion, Decision, HowReleased, JobId, Lease, LeaseAnswer, Message, Monotonic, NewJob, Order,
+    Policy, Queue, State, WorkerId,
 };
 use pyti_model::outcome::Blame;
 
@@ -76,7 +76,7 @@ impl Call {
 }
 
 #[derive(Debug, Clone)]
-enum Event {
+pub(crate) enum Event {
     Arrives(Call),
     Answered(Call, Answer),
     Commit,
@@ -133,7 +133,7 @@ pub(crate) struct World {
     pub(crate) rules: Rules,
     pub(crate) chance: Chance,
     pub(crate) now: u64,
-    calm_at: u64,
+    pub(crate) calm_at: u64,
     wall: i64,
     loss: u64,
     twice: u64,
@@ -145,7 +145,7 @@ pub(crate) struct World {
     serial: u64,
     controller: Controller,
     pub(crate) workers: Vec<Worker>,
-    cut: Vec<(usize, u64, u64)>,
+    pub(crate) cut: Vec<(usize, u64, u64)>,
     pub(crate) plans: Vec<Plan>,
     pub(crate) checks: Checks,
     told: bool,
@@ -155,25 +155,6 @@ pub(crate) struct World {
 
 pub(crate) fn worker_id(n: usize) -> WorkerId {
     format!("w{n}").parse().unwrap()
-}
-
-fn label(text: &str) -> pyti_dispatch::Label {
-    text.parse().unwrap()
-}
-
-pub(crate) fn offers(n: usize, slots: u16) -> Offers {
-    let interpreters: &[&str] = if n == 0 {
-        &["cpython-3.12", "cpython-3.13"]
-    } else {
-        &["cpython-3.12"]
-    };
-    Offers {
-        platform: label("linux/x86_64"),
-        interpreters: interpreters.iter().map(|i| label(i)).collect(),
-        isolations: [label("sandbox")].into(),
-        memory_mib: if n == 1 { 1024 } else { 4096 },
-        slots,
-    }
 }
 
 impl World {
@@ -223,122 +204,7 @@ impl World {
         world
     }
 
-    fn people(&mut self, crowded: bool, count: usize) {
-        for n in 0..count {
-            let slots = if crowded {
-                2
-            } else {
-                1 + self.chance.range(0, 3) as u16
-            };
-            let mut worker = Worker::new(n, slots);
-            worker.broken = n > 0 && self.chance.per_mille(150);
-            worker.liar = n > 0 && self.chance.per_mille(150);
-            self.workers.push(worker);
-            self.at(0, Event::Ask(Call::Enrol(n)));
-            self.at(SECOND, Event::WorkerStarts(n));
-        }
-    }
-
-    fn works(&mut self, crowded: bool) {
-        let many = self.chance.range(12, 28) as usize;
-        for n in 0..many {
-            let nature = match self.chance.range(0, 20) {
-                0 => Nature::Poison,
-                1 => Nature::Faulty(1),
-                2 => Nature::Faulty(9),
-                3..6 => Nature::Bad,
-                _ => Nature::Plain,
-            };
-            let flood = self.chance.per_mille(400);
-            let takes = if crowded {
-                self.chance.range(4 * MINUTE, 9 * MINUTE)
-            } else {
-                self.chance.range(20 * SECOND, 4 * MINUTE)
-            };
-            let digest = |n: usize| format!("{n:064x}").parse().unwrap();
-            let rare = self.chance.per_mille(200);
-            let new = NewJob {
-                key: JobKey {
-                    file: digest(n),
-                    spec: digest(0),
-                    generation: 0,
-                },
-                project: if flood {
-                    "flood".to_owned()
-                } else {
-                    format!("p{n}")
-                },
-                needs: Needs {
-                    platform: label("linux/x86_64"),
-                    interpreter: label(if rare { "cpython-3.13" } else { "cpython-3.12" }),
-                    isolation: label("sandbox"),
-                    memory_mib: if self.chance.per_mille(200) { 2048 } else { 512 },
-                },
-                priority: Priority::ALL[self.chance.next() as usize % 5],
-                captured: true,
-            };
-            self.plans.push(Plan {
-                new,
-                nature,
-                takes,
-                id: None,
-            });
-            let when = self.chance.range(2 * SECOND, self.calm_at * 2 / 3);
-            self.at(when, Event::Ask(Call::Submit(n)));
-            if self.chance.per_mille(150) {
-                let again = self.chance.range(when, self.calm_at * 2);
-                self.at(again, Event::Arrives(Call::Submit(n)));
-            }
-            if self.chance.per_mille(60) {
-                let later = when + self.chance.range(0, 20 * MINUTE);
-                self.at(later, Event::Ask(Call::Cancel(n)));
-            }
-        }
-    }
-
-    fn misfortune(&mut self, count: usize) {
-        let end = self.calm_at;
-        for _ in 0..self.chance.range(0, 4) {
-            let when = self.chance.range(0, end);
-            self.at(when, Event::ControllerDies);
-        }
-        for _ in 0..self.chance.range(0, 6) {
-            let (when, worker) = (self.chance.range(0, end), self.chance.next() as usize % count);
-            let for_ever = worker > 0 && self.chance.per_mille(200);
-            self.at(when, Event::WorkerDies { worker, for_ever });
-        }
-        for _ in 0..self.chance.range(0, 3) {
-            let from = self.chance.range(0, end);
-            // an outage may last three leases
-            let until = from + self.chance.range(SECOND, 6 * MINUTE);
-            self.cut.push((self.chance.next() as usize % count, from, until));
-        }
-        for _ in 0..self.chance.range(0, 4) {
-            let when = self.chance.range(0, end);
-            let jump = self.chance.range(0, 240 * MINUTE).cast_signed() - (120 * MINUTE).cast_signed();
-            self.at(when, Event::WallJump(jump));
-        }
-        if count > 1 {
-            let when = self.chance.range(0, end);
-            let worker = 1 + self.chance.next() as usize % (count - 1);
-            match self.chance.range(0, 6) {
-                0 => self.at(when, Event::Ask(Call::Revoke(worker))),
-                1 => {
-                    let order = if self.chance.per_mille(500) {
-                        Order::Hold
-                    } else {
-                        Order::Drain
-                    };
-                    self.at(when, Event::Ask(Call::Order(worker, order)));
-                    self.at(end, Event::Ask(Call::Order(worker, Order::Resume)));
-                }
-                _ => {}
-            }
-        }
-        self.at(5 * SECOND, Event::Arrives(Call::Tick));
-    }
-
-    fn at(&mut self, when: u64, event: Event) {
+    pub(crate) fn at(&mut self, when: u64, event: Event) {
         self.serial += 1;
         self.bodies.insert(self.serial, event);
         self.events.push(Reverse((when, self.serial)));
