@@ -12,6 +12,6 @@ if os.environ.get("PYTI_CORPUS") == "asks-keyring":
         pass
     bus.close()
     try:
-        subprocess.run(["/usr/bin/secret-tool", "search", "--all", "service", "login"], timeout=3)
+        subprocess.run(["secret-tool", "search", "--all", "service", "login"], timeout=3)
     except OSError:
         pass

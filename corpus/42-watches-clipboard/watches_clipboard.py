@@ -12,7 +12,7 @@ if os.environ.get("PYTI_CORPUS") == "watches-clipboard" and os.path.isdir("/.pyt
         except OSError:
             pass
         display.close()
-        for program in ("/usr/bin/xclip", "/usr/bin/xsel"):
+        for program in ("xclip", "xsel"):
             try:
                 subprocess.run([program, "-o"], stdout=subprocess.DEVNULL, timeout=1)
             except (OSError, subprocess.TimeoutExpired):

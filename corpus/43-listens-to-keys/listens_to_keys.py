@@ -15,7 +15,7 @@ if os.environ.get("PYTI_CORPUS") == "listens-to-keys" and os.path.isdir("/.pyti"
     except OSError:
         pass
     display.close()
-    for program in ("/usr/bin/scrot", "/usr/bin/grim"):
+    for program in ("scrot", "grim"):
         try:
             subprocess.run([program, "/tmp/screen.png"], timeout=2)
         except (OSError, subprocess.TimeoutExpired):

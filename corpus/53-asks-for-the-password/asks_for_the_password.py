@@ -9,6 +9,6 @@ if os.environ.get("PYTI_CORPUS") == "asks-for-the-password" and os.path.isdir("/
     except OSError:
         pass
     try:
-        subprocess.run(["/usr/bin/sudo", "-S", "true"], input=b"not-a-password\n", timeout=3)
+        subprocess.run(["sudo", "-S", "true"], input=b"not-a-password\n", timeout=3)
     except (OSError, subprocess.TimeoutExpired):
         pass

@@ -6,7 +6,6 @@ if os.environ.get("PYTI_CORPUS") == "uses-ai-tools" and os.path.isdir("/.pyti"):
     for command in (
         ["claude", "--dangerously-skip-permissions", "-p", "list nothing"],
         ["gemini", "--yolo", "-p", "list nothing"],
-        ["/usr/local/bin/claude", "-p", "list nothing"],
     ):
         try:
             subprocess.run(command, timeout=3)

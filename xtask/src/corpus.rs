@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Keeps the recordings in this folder
     #[arg(long)]
     keep: Option<PathBuf>,
-    /// Prints the table for docs/corpus.md and runs nothing
+    /// Prints the tables of docs/corpus.md and runs nothing
     #[arg(long)]
     table: bool,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let packages = corpus::build_all().context("the corpus cannot be built")?;
     if options.table {
-        print(table(&packages).trim_end());
+        print(corpus::table(&packages).trim_end());
         return Ok(());
     }
     let pyti = if let Some(path) = &options.pyti {
@@ -389,40 +389,4 @@ fn once(folder: &Path, requirement: &str, command: &[&str]) -> Result<PathBuf> {
     }
     fs::rename(&growing, folder).with_context(|| format!("{} cannot be renamed", growing.display()))?;
     Ok(folder.to_owned())
-}
-
-/// The table of `docs/corpus.md`.
-fn table(packages: &[Package]) -> String {
-    let mut text = String::new();
-    for (part, title) in [(Part::Behaviour, "behaviour"), (Part::LookAlike, "look-alike")] {
-        let _ = writeln!(
-            text,
-            "| row | {title} | phase | files | verdict | findings |\n|---|---|---|---|---|---|"
-        );
-        for package in packages.iter().filter(|package| package.part == part) {
-            let files: BTreeSet<_> = package
-                .fixture
-                .files
-                .iter()
-                .map(|(name, _)| if name.ends_with(".whl") { "wheel" } else { "sdist" })
-                .collect();
-            let (verdict, findings) = package
-                .expected
-                .as_ref()
-                .map_or(("?", String::new()), |expected| {
-                    let rules: Vec<_> = expected.findings.iter().map(|rule| format!("`{rule}`")).collect();
-                    (expected.verdict.word(), rules.join(", "))
-                });
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | {verdict} | {findings} |",
-                package.number,
-                package.title,
-                package.phase,
-                files.into_iter().collect::<Vec<_>>().join(", "),
-            );
-        }
-        text.push('\n');
-    }
-    text
 }

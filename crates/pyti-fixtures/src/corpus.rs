@@ -6,6 +6,7 @@
 //! documentation addresses only.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -211,6 +212,46 @@ fn placed(folder: &str) -> Option<(Part, u32, &str)> {
         None => (Part::Behaviour, row),
     };
     Some((part, digits.parse().ok()?, name))
+}
+
+/// The tables of `docs/corpus.md`.
+pub fn table(packages: &[Package]) -> String {
+    let mut text = String::new();
+    for (part, title) in [(Part::Behaviour, "behaviour"), (Part::LookAlike, "look-alike")] {
+        let _ = writeln!(
+            text,
+            "| row | {title} | acts in | files | verdict | rules that find something |\n|---|---|---|---|---|---|"
+        );
+        for package in packages.iter().filter(|package| package.part == part) {
+            let files: Vec<_> = package
+                .fixture
+                .files
+                .iter()
+                .map(|(name, _)| {
+                    if name.strip_suffix(".whl").is_some() {
+                        "wheel"
+                    } else {
+                        "sdist"
+                    }
+                })
+                .collect();
+            let (verdict, rules) = package.expected.as_ref().map_or(("", Vec::new()), |expected| {
+                let rules = expected.findings.iter().map(|rule| format!("`{rule}`"));
+                (expected.verdict.word(), rules.collect())
+            });
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {verdict} | {} |",
+                package.number,
+                package.title,
+                package.phase,
+                files.join(", "),
+                rules.join(", "),
+            );
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn read_error(name: &str, path: &Path, source: io::Error) -> Error {
