@@ -8,6 +8,7 @@
 //! * [`judge`](mod@judge): what is known → a status, reasons, blame
 //! * [`patterns`]: what texts of builds, interpreters and tests mean, as data
 //! * [`catalog`]: ports, packages and modules that reasons name, as data
+//! * [`safety`]: what is known → findings and a verdict, by rules that are data
 //! * [`compare`]: two runs side by side
 //! * [`exit`]: exit codes, and which job stands for a release
 
@@ -18,8 +19,11 @@ pub mod exit;
 pub mod judge;
 pub mod patterns;
 pub mod record;
+pub mod safety;
 mod step;
 
 pub use exit::{exit_code, headline};
 pub use judge::{Judgement, judge, judge_task};
-pub use record::{Fold, JobRecord, RecordedBlob, RecordedEffect, TaskRecord, fold};
+pub use record::{
+    Fold, JobRecord, RecordedBlob, RecordedEffect, RecordedFiles, RecordedTrace, TaskRecord, fold,
+};

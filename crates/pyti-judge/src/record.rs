@@ -7,6 +7,7 @@ use pyti_model::event::{Envelope, Event, PlannedTask};
 use pyti_model::outcome::{Outcome, Reason, TaskResult};
 use pyti_model::plan::{Plan, Purpose};
 use pyti_model::raw::{AttemptUse, Build, Import, Inspection, Install, RawData, Resolve, Test};
+use pyti_model::trace::{Decoy, EventRef, Trace, Written};
 use pyti_model::{Digest, Distribution, Foreign};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,9 @@ pub struct JobRecord {
     pub losses: Vec<Loss>,
     /// Wall-clock seconds from the beginning to the last event.
     pub wall_s: f64,
+    /// What lay in its boxes to be found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decoys: Vec<Decoy>,
 }
 
 /// Everything that a recording says of one task.
@@ -69,6 +73,18 @@ pub struct TaskRecord {
     pub effects: Vec<RecordedEffect>,
     /// What its last attempt changed.
     pub changes: Vec<Change>,
+    /// Where in the recording each of the changes is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub change_places: Vec<EventRef>,
+    /// What the attempts before the last one changed, and where in the recording that is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_changes: Vec<(EventRef, Change)>,
+    /// What the processes of its commands did, all attempts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<RecordedTrace>,
+    /// What files hold that its commands wrote, all attempts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<RecordedFiles>,
     /// Bytes that its last attempt kept apart.
     pub blobs: Vec<RecordedBlob>,
     /// Wall-clock seconds.
@@ -90,6 +106,26 @@ pub struct RecordedEffect {
     pub attempt: u32,
     /// What it did.
     pub effect: Effect,
+}
+
+/// What the processes of a command did, and where in the recording it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedTrace {
+    /// Number of its event.
+    pub seq: u64,
+    /// Attempt of the task, from 1.
+    pub attempt: u32,
+    /// What was seen.
+    pub trace: Trace,
+}
+
+/// What files hold that a command wrote, and where in the recording it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedFiles {
+    /// Number of its event.
+    pub seq: u64,
+    /// The files.
+    pub files: Vec<Written>,
 }
 
 /// Bytes that were kept apart.
@@ -264,6 +300,7 @@ impl Fold {
                 }
                 self.record.plan = Some(*plan);
             }
+            Event::Opened { machine } => self.record.machine.extend(machine),
             Event::Planned { tasks } => self.planned(tasks),
             Event::Started { task, attempt } => self.started(seq, at_us, task, attempt),
             Event::Ran { task, effect } => {
@@ -275,7 +312,26 @@ impl Fold {
                     effect: *effect,
                 });
             }
-            Event::Changed { task, changes } => self.task(seq, task).changes.extend(changes),
+            Event::Changed { task, changes } => {
+                let task = self.task(seq, task);
+                task.change_places
+                    .extend((0..).zip(&changes).map(|(item, _)| EventRef {
+                        seq,
+                        item: Some(item),
+                    }));
+                task.changes.extend(changes);
+            }
+            Event::Traced { task, trace } => {
+                let task = self.task(seq, task);
+                let attempt = task.attempts.max(1);
+                task.traces.push(RecordedTrace {
+                    seq,
+                    attempt,
+                    trace: *trace,
+                });
+            }
+            Event::Written { task, files } => self.task(seq, task).written.push(RecordedFiles { seq, files }),
+            Event::Planted { decoys } => self.record.decoys.extend(decoys),
             Event::Blob {
                 task,
                 name,
@@ -346,8 +402,6 @@ impl Fold {
                 self.record.complete = true;
                 self.record.interrupted |= interrupted;
             }
-            // a judgement of what was traced is told by findings of its own
-            Event::Traced { .. } | Event::Planted { .. } | Event::Written { .. } => {}
             Event::Progress { .. } | Event::Unknown => {}
         }
     }
@@ -386,7 +440,9 @@ impl Fold {
         task.started_us = Some(at_us);
         task.ended_us = None;
         task.ended_seq = None;
-        task.changes.clear();
+        let places = std::mem::take(&mut task.change_places);
+        let changes = std::mem::take(&mut task.changes);
+        task.earlier_changes.extend(places.into_iter().zip(changes));
         task.blobs.clear();
         let odd = (attempt != right || before.is_some_and(|r| r != TaskResult::Retry))
             .then(|| format!("task {} began attempt {attempt} out of turn", task.name));

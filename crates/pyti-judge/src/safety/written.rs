@@ -1,0 +1,211 @@
+//! Rules as they are written in files: TOML, before anything is checked.
+
+use std::collections::BTreeMap;
+
+use pyti_model::finding::{Family, RuleState, Severity};
+use pyti_model::trace::Origin;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use super::facts::Outcome;
+use super::kind::{Key, Kind, Phase, Within};
+
+/// One value, or several of which one has to fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Some1<T> {
+    #[default]
+    None,
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> Some1<T> {
+    pub(super) fn as_slice(&self) -> &[T] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// A file of rules.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleFile {
+    /// Patterns with a name, for `@name` in rules.
+    #[serde(default)]
+    pub(super) sets: BTreeMap<String, Spanned<Vec<String>>>,
+    #[serde(default, rename = "rule")]
+    pub(super) rules: Vec<Spanned<RawRule>>,
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) family: Family,
+    pub(super) severity: Severity,
+    #[serde(default = "active")]
+    pub(super) state: RuleState,
+    pub(super) since: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) phases: Vec<Phase>,
+    /// Severity in some phases.
+    #[serde(default, rename = "in", skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) weights: BTreeMap<Phase, Severity>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) behaviours: Vec<u8>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) look_alikes: Vec<u8>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) mitre: Vec<String>,
+    pub(super) sentence: String,
+    pub(super) note: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) within: Option<Within>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) each: Option<Key>,
+    #[serde(rename = "step")]
+    pub(super) steps: Vec<RawStep>,
+}
+
+fn active() -> RuleState {
+    RuleState::Active
+}
+
+macro_rules! steps {
+    ($($(#[doc = $doc:literal])+ $field:ident: $kind:ty,)+) => {
+        /// What a step looks for; everything that is named has to hold.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct RawStep {
+            $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Emptiness::is_empty")] pub(super) $field: $kind,)+
+        }
+
+        /// The fields of a step, for the documentation.
+        #[cfg(test)]
+        pub(super) const STEP_FIELDS: &[(&str, &str)] = &[$((stringify!($field), concat!($($doc),+)),)+];
+    };
+}
+
+trait Emptiness {
+    fn is_empty(&self) -> bool;
+}
+
+impl<T> Emptiness for Some1<T> {
+    fn is_empty(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T> Emptiness for Option<T> {
+    fn is_empty(&self) -> bool {
+        self.is_none()
+    }
+}
+
+steps! {
+    /// Kinds of facts.
+    deed: Some1<Kind>,
+    /// Patterns of the path.
+    path: Some1<String>,
+    /// Patterns that the path must not fit.
+    not_path: Some1<String>,
+    /// Patterns of the old name, for renames.
+    from: Some1<String>,
+    /// Patterns of the program that is executed; without `/` its last segment.
+    program: Some1<String>,
+    /// Patterns that it must not fit.
+    not_program: Some1<String>,
+    /// Patterns of the program that does it.
+    by: Some1<String>,
+    /// Patterns that it must not fit.
+    not_by: Some1<String>,
+    /// Regular expressions over the arguments, joined by spaces.
+    argv: Some1<String>,
+    /// Regular expressions that must not be found in them.
+    not_argv: Some1<String>,
+    /// Where the program that is executed comes from.
+    origin: Some1<Origin>,
+    /// Whether standard streams of the program are internet sockets.
+    sockets: Option<bool>,
+    /// Patterns of a variable in the program's environment.
+    variable: Some1<String>,
+    /// Patterns of the host.
+    host: Some1<String>,
+    /// Patterns that no host of it must fit.
+    not_host: Some1<String>,
+    /// `loopback`, `private`, `link_local`, `public`, `any` (not loopback), or an address.
+    address: Some1<String>,
+    /// Addresses that it must not be.
+    not_address: Some1<String>,
+    /// Ports.
+    port: Some1<u16>,
+    /// Ports that it must not be.
+    not_port: Some1<u16>,
+    /// What was spoken.
+    language: Some1<String>,
+    /// Verbs of questions: `POST`.
+    verb: Some1<String>,
+    /// Regular expressions over what was asked for: URL path and query.
+    target: Some1<String>,
+    /// Regular expressions over what was sent.
+    sent: Some1<String>,
+    /// Patterns of the name: of a call, a script, a limit, a name that was asked for.
+    name: Some1<String>,
+    /// Patterns that it must not fit.
+    not_name: Some1<String>,
+    /// Regular expressions over text: a process's new name, what a file holds, what the interpreter told.
+    text: Some1<String>,
+    /// Permission bits, one of which is set.
+    mode: Option<u32>,
+    /// The least number: bytes of a file, longest label of a name, seconds.
+    number: Option<u64>,
+    /// What came of it; `any` when that does not matter.
+    result: Some1<Wanted>,
+    /// Whose tool the decoy belongs to.
+    tool: Some1<String>,
+    /// Whose it must not be.
+    not_tool: Some1<String>,
+    /// Whether decoys count that much ordinary code reads.
+    commonly_read: Option<bool>,
+    /// Projects that may do it.
+    not_project: Some1<String>,
+    /// How often.
+    at_least: Option<u32>,
+    /// What makes two of them different, when they are counted.
+    distinct: Option<Key>,
+    /// An earlier step, counted from 1, that has the same path.
+    same_path_as: Option<usize>,
+}
+
+/// What has to have come of an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Wanted {
+    Attempted,
+    Done,
+    Failed,
+    Refused,
+    Any,
+}
+
+impl Wanted {
+    pub(super) fn takes(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Attempted => outcome == Outcome::Attempted,
+            Self::Done => outcome == Outcome::Done,
+            Self::Failed => outcome == Outcome::Failed,
+            Self::Refused => outcome == Outcome::Refused,
+        }
+    }
+}
