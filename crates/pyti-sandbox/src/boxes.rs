@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use pyti_model::effect::{Change, Effect, Loss};
+use pyti_model::trace::Trace;
 
 use crate::cgroup;
 use crate::diff;
@@ -30,6 +31,8 @@ use crate::texts::{Texts, pointers};
 pub struct Done {
     /// How it ended, what it cost and said, whom it called.
     pub effect: Effect,
+    /// What its processes did, as far as somebody looked; what was said to a simulated network.
+    pub trace: Trace,
     /// What it wrote to the pipe for results.
     pub results: Vec<u8>,
     /// Bytes of results beyond the cap.
@@ -164,6 +167,7 @@ impl Boxes {
         }
         Ok(Done {
             effect,
+            trace: outcome.trace,
             results: outcome.results,
             results_dropped: outcome.results_dropped,
             layer: Layer::new(slot),

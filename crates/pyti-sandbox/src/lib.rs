@@ -28,6 +28,7 @@ mod meter;
 mod netlink;
 mod network;
 mod notify;
+mod packet;
 mod root;
 mod seccomp;
 mod spec;
@@ -43,6 +44,7 @@ pub use doctor::{Finding, StepOutcome, doctor};
 pub use enter::{EnterError, Inside, enter};
 pub use launch::{Job, LaunchError, launch};
 pub use layer::{Layer, StoreKind};
+pub use pyti_sink as sink;
 pub use spec::{Bind, Command, JobSpec, Listener, Lower, Network, Stream};
 
 /// The descriptor at which a command finds the pipe for its results.

@@ -1,6 +1,7 @@
 //! The few messages of rtnetlink that a box's network needs, written by hand: a pair of devices, an address, a route.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
 use crate::sys::check;
@@ -17,7 +18,14 @@ const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const UNIVERSE: u8 = 0;
+const LINK: u8 = 253;
+const HOST: u8 = 254;
+const UNICAST: u8 = 1;
+const LOCAL: u8 = 2;
 const NESTED: u16 = 1 << 15;
 
 /// A socket to the kernel's routing, in the network namespace of the thread that opened it.
@@ -59,23 +67,37 @@ impl Netlink {
         self.ask(libc::RTM_NEWLINK, 0, &link(index(device)?, up, up))
     }
 
-    /// Gives a device an address.
-    pub(crate) fn add_address(&self, device: &str, address: [u8; 4], prefix: u8) -> io::Result<()> {
-        let mut body = vec![libc::AF_INET.to_ne_bytes()[0], prefix, 0, 0];
+    /// Gives a device an address, at once usable.
+    pub(crate) fn add_address(&self, device: &str, address: IpAddr, prefix: u8) -> io::Result<()> {
+        // nobody else is there who could have the same address, so nobody is asked
+        const NODAD: u8 = 2;
+        let mut body = vec![family(address), prefix, NODAD, 0];
         body.extend(index(device)?.to_ne_bytes());
-        attribute(&mut body, IFA_LOCAL, &address);
-        attribute(&mut body, IFA_ADDRESS, &address);
+        attribute(&mut body, IFA_LOCAL, &bytes(address));
+        attribute(&mut body, IFA_ADDRESS, &bytes(address));
         self.ask(libc::RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &body)
     }
 
     /// Sends everything without a better route to this neighbour.
-    pub(crate) fn add_default_route(&self, gateway: [u8; 4]) -> io::Result<()> {
-        const MAIN: u8 = 254;
-        const BOOT: u8 = 3;
-        const UNICAST: u8 = 1;
-        let mut body = vec![libc::AF_INET.to_ne_bytes()[0], 0, 0, 0, MAIN, BOOT, 0, UNICAST];
-        body.extend(0u32.to_ne_bytes());
-        attribute(&mut body, RTA_GATEWAY, &gateway);
+    pub(crate) fn add_default_route(&self, gateway: IpAddr) -> io::Result<()> {
+        let mut body = route(family(gateway), 0, UNIVERSE, UNICAST);
+        attribute(&mut body, RTA_GATEWAY, &bytes(gateway));
+        self.ask(libc::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &body)
+    }
+
+    /// This one address is a neighbour at a device.
+    pub(crate) fn add_neighbour_route(&self, device: &str, address: IpAddr) -> io::Result<()> {
+        let prefix = if address.is_ipv4() { 32 } else { 128 };
+        let mut body = route(family(address), prefix, LINK, UNICAST);
+        attribute(&mut body, RTA_DST, &bytes(address));
+        attribute(&mut body, RTA_OIF, &index(device)?.to_ne_bytes());
+        self.ask(libc::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &body)
+    }
+
+    /// Every address without a better route is this machine's own.
+    pub(crate) fn add_local_route(&self, family_of: IpAddr) -> io::Result<()> {
+        let mut body = route(family(family_of), 0, HOST, LOCAL);
+        attribute(&mut body, RTA_OIF, &index("lo")?.to_ne_bytes());
         self.ask(libc::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &body)
     }
 
@@ -103,6 +125,31 @@ impl Netlink {
             0 => Ok(()),
             error => Err(io::Error::from_raw_os_error(-error)),
         }
+    }
+}
+
+/// `struct rtmsg`, of the main table.
+fn route(family: u8, prefix: u8, scope: u8, kind: u8) -> Vec<u8> {
+    const MAIN: u8 = 254;
+    const BOOT: u8 = 3;
+    let mut body = vec![family, prefix, 0, 0, MAIN, BOOT, scope, kind];
+    body.extend(0u32.to_ne_bytes());
+    body
+}
+
+fn family(address: IpAddr) -> u8 {
+    let family = if address.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
+    u8::try_from(family).unwrap_or(0)
+}
+
+fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
     }
 }
 

@@ -1,26 +1,33 @@
-//! The silent network: an ordinary machine behind a router that loses every packet.
+//! The networks that a command may see: an ordinary machine behind a router, who loses every packet or, simulated, answers
+//! for everybody.
 //!
-//! A thread makes a network namespace for itself, joins it to the box's by a pair of devices, answers every name with
-//! "does not exist", and writes down who was called. It ends with the command, and its namespace with it.
+//! A thread makes a network namespace for itself, the router's, and joins it to the box's by a pair of devices. It sees
+//! every packet that the box sends. It ends with the command, and its namespace with it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pyti_model::effect::Contact;
+use pyti_model::effect::{Contact, Loss};
 use pyti_model::foreign::Foreign;
+use pyti_model::trace::{Act, Count, Deed, Endpoint, Result as Came, Transport};
+use pyti_sink::{Handle, Sink};
 
 use crate::dns;
 use crate::netlink::Netlink;
+use crate::packet::{self, Called};
+use crate::spec::Network;
 use crate::sys::{self, check};
 
-const ROUTER: [u8; 4] = [10, 0, 2, 2];
-const BOX: [u8; 4] = [10, 0, 2, 15];
+pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+pub(crate) const BOX: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+pub(crate) const ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, 2);
+pub(crate) const BOX_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, 0x15);
 /// Most different names and addresses that are listed.
 const CAP: usize = 512;
 
@@ -28,38 +35,60 @@ const CAP: usize = 512;
 pub(crate) struct BoxNetwork {
     stop: Option<OwnedFd>,
     thread: Option<JoinHandle<Heard>>,
+    handle: Option<Handle>,
 }
 
 /// What was tried.
 #[derive(Default)]
 pub(crate) struct Heard {
     pub(crate) contacts: Vec<Contact>,
+    /// Names and addresses that are not listed.
     pub(crate) dropped: u64,
+    /// Of a simulated network: what was said, by time.
+    pub(crate) acts: Vec<Act>,
+    pub(crate) counts: Vec<Count>,
+    pub(crate) losses: Vec<Loss>,
 }
 
 impl BoxNetwork {
-    /// Brings the loopback of the process's namespace up and, for a silent network, joins it to a router.
-    pub(crate) fn join(pid: i32, silent: bool) -> io::Result<Self> {
+    /// Brings the loopback of the process's namespace up and, where the network is more than that, joins it to a
+    /// router. Times count from `began`.
+    pub(crate) fn join(pid: i32, network: &Network, began: Instant) -> io::Result<Self> {
         let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
         let (until, stop) = sys::pipe()?;
         let (ready, result) = channel();
+        let network = network.clone();
         let thread = std::thread::Builder::new()
             .name("network".to_owned())
-            .spawn(move || match make(&namespace, silent) {
+            .spawn(move || match make(&namespace, &network, began) {
                 Ok(router) => {
-                    let _ = ready.send(Ok(()));
-                    router.map(|mut router| router.serve(&until)).unwrap_or_default()
+                    let handle = router.as_ref().and_then(Router::handle);
+                    let _ = ready.send(Ok(handle));
+                    router.map(|router| router.serve(&until)).unwrap_or_default()
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
                     Heard::default()
                 }
             })?;
-        result.recv().map_err(io::Error::other)??;
+        let handle = result.recv().map_err(io::Error::other)??;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
+            handle,
         })
+    }
+
+    /// Announces that a process is about to call an address, so that somebody answers there; see [`Handle::expect`].
+    /// Nothing happens where the network is not simulated.
+    pub(crate) fn expect(&self, transport: Transport, to: SocketAddr, process: u32) {
+        // what stays in the box is nobody's business here
+        let own = [IpAddr::from(BOX), IpAddr::from(BOX_V6)];
+        if let Some(handle) = &self.handle
+            && !own.contains(&to.ip().to_canonical())
+        {
+            handle.expect(transport, to, process);
+        }
     }
 
     /// Ends the network and tells what was tried.
@@ -81,48 +110,78 @@ fn enter(namespace: &File) -> io::Result<()> {
 }
 
 /// On a thread of its own, whose network namespace changes.
-fn make(namespace: &File, silent: bool) -> io::Result<Option<Router>> {
-    if !silent {
-        enter(namespace)?;
-        crate::enter::loopback_up()?;
-        return Ok(None);
-    }
+fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Option<Router>> {
+    let simulation = match network {
+        Network::None | Network::Lens => {
+            enter(namespace)?;
+            crate::enter::loopback_up()?;
+            return Ok(None);
+        }
+        Network::Silent => None,
+        Network::Simulate(simulation) => Some(simulation),
+    };
     // SAFETY: plain call; only this thread changes its namespace
     check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWNET) }))?;
     let own = File::open("/proc/thread-self/ns/net")?;
+    crate::enter::loopback_up()?;
     let here = Netlink::open()?;
     here.add_pair("router", "eth0", namespace.as_raw_fd())?;
-    here.add_address("router", ROUTER, 24)?;
+    // a machine without IPv6 has none in its boxes either
+    let sixth = here.add_address("router", ROUTER_V6.into(), 128).is_ok();
+    here.add_address("router", ROUTER.into(), 32)?;
     here.up("router")?;
+    here.add_neighbour_route("router", BOX.into())?;
+    if sixth {
+        here.add_neighbour_route("router", BOX_V6.into())?;
+    }
+    if simulation.is_some() {
+        here.add_local_route(Ipv4Addr::UNSPECIFIED.into())?;
+        if sixth {
+            here.add_local_route(Ipv6Addr::UNSPECIFIED.into())?;
+        }
+    }
     enter(namespace)?;
     crate::enter::loopback_up()?;
     let there = Netlink::open()?;
-    there.add_address("eth0", BOX, 24)?;
+    there.add_address("eth0", BOX.into(), 24)?;
+    if sixth {
+        there.add_address("eth0", BOX_V6.into(), 64)?;
+    }
     there.up("eth0")?;
-    there.add_default_route(ROUTER)?;
+    there.add_default_route(ROUTER.into())?;
+    if sixth {
+        there.add_default_route(ROUTER_V6.into())?;
+    }
     // a connection gives up after about 3 s instead of 2 min; where it cannot be set, it only takes longer
     let _ = std::fs::write("/proc/thread-self/net/../../../sys/net/ipv4/tcp_syn_retries", "1");
     let _ = std::fs::write("/proc/sys/net/ipv4/tcp_syn_retries", "1");
     enter(&own)?;
-    crate::enter::loopback_up()?;
-    let address = Ipv4Addr::from(ROUTER);
-    let udp = UdpSocket::bind((address, 53))?;
-    udp.set_nonblocking(true)?;
-    let tcp = TcpListener::bind((address, 53))?;
-    tcp.set_nonblocking(true)?;
+    let mut taps = vec![tap(libc::ETH_P_IP)?];
+    if sixth {
+        taps.push(tap(libc::ETH_P_IPV6)?);
+    }
+    let answers = if let Some(simulation) = simulation {
+        Answers::Simulated(Sink::start(std::sync::Arc::clone(simulation), began)?)
+    } else {
+        let udp = UdpSocket::bind((ROUTER, 53))?;
+        udp.set_nonblocking(true)?;
+        let tcp = TcpListener::bind((ROUTER, 53))?;
+        tcp.set_nonblocking(true)?;
+        Answers::Silent { udp, tcp }
+    };
     Ok(Some(Router {
-        udp,
-        tcp,
-        tap: tap()?,
+        answers,
+        taps,
+        began,
         names: BTreeMap::new(),
         addresses: BTreeMap::new(),
         dropped: 0,
     }))
 }
 
-/// A socket that sees every packet of this namespace.
-fn tap() -> io::Result<OwnedFd> {
-    let protocol = i32::from(u16::try_from(libc::ETH_P_IP).unwrap_or(0).to_be());
+/// A socket that sees every packet of this namespace and family.
+fn tap(protocol: i32) -> io::Result<OwnedFd> {
+    let protocol = i32::from(u16::try_from(protocol).unwrap_or(0).to_be());
     // SAFETY: plain call; the descriptor is owned at once
     unsafe {
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -132,29 +191,44 @@ fn tap() -> io::Result<OwnedFd> {
     }
 }
 
+/// Who answers.
+enum Answers {
+    /// Every name is answered with "does not exist", everything else with nothing.
+    Silent { udp: UdpSocket, tcp: TcpListener },
+    /// Everybody, by the sink, on its own thread.
+    Simulated(Sink),
+}
+
 struct Router {
-    udp: UdpSocket,
-    tcp: TcpListener,
-    tap: OwnedFd,
+    answers: Answers,
+    taps: Vec<OwnedFd>,
+    began: Instant,
     names: BTreeMap<(Vec<u8>, String), u64>,
-    addresses: BTreeMap<(String, Ipv4Addr, Option<u16>), u64>,
+    /// Packets, and when the first came.
+    addresses: BTreeMap<Called, (u64, u64)>,
     dropped: u64,
 }
 
 impl Router {
-    fn serve(&mut self, until: &OwnedFd) -> Heard {
+    fn handle(&self) -> Option<Handle> {
+        match &self.answers {
+            Answers::Simulated(sink) => Some(sink.handle()),
+            Answers::Silent { .. } => None,
+        }
+    }
+
+    fn serve(mut self, until: &OwnedFd) -> Heard {
         loop {
             let entry = |fd| libc::pollfd {
                 fd,
                 events: libc::POLLIN,
                 revents: 0,
             };
-            let mut fds = [
-                entry(until.as_raw_fd()),
-                entry(self.udp.as_raw_fd()),
-                entry(self.tcp.as_raw_fd()),
-                entry(self.tap.as_raw_fd()),
-            ];
+            let mut fds = vec![entry(until.as_raw_fd())];
+            fds.extend(self.taps.iter().map(|tap| entry(tap.as_raw_fd())));
+            if let Answers::Silent { udp, tcp } = &self.answers {
+                fds.extend([entry(udp.as_raw_fd()), entry(tcp.as_raw_fd())]);
+            }
             // SAFETY: the array is as long as it is said to be
             unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, -1) };
             self.answer_udp();
@@ -168,15 +242,26 @@ impl Router {
 
     fn answer_udp(&mut self) {
         let mut message = [0; 2048];
-        while let Ok((length, from)) = self.udp.recv_from(&mut message) {
-            if let Some(answer) = self.asked(&message[..length]) {
-                let _ = self.udp.send_to(&answer, from);
+        loop {
+            let Answers::Silent { udp, .. } = &self.answers else {
+                return;
+            };
+            let Ok((length, from)) = udp.recv_from(&mut message) else {
+                return;
+            };
+            let answer = self.asked(&message[..length]);
+            if let (Some(answer), Answers::Silent { udp, .. }) = (answer, &self.answers) {
+                let _ = udp.send_to(&answer, from);
             }
         }
     }
 
     fn answer_tcp(&mut self) {
-        while let Ok((mut stream, _)) = self.tcp.accept() {
+        loop {
+            let Answers::Silent { tcp, .. } = &self.answers else {
+                return;
+            };
+            let Ok((mut stream, _)) = tcp.accept() else { return };
             // a client that stalls is not waited for: it holds up only names that nobody gets anyway
             let patience = Some(Duration::from_millis(200));
             let _ = stream.set_nonblocking(false);
@@ -214,93 +299,83 @@ impl Router {
 
     /// Reads what came by: packets from the box to anybody but the router.
     fn listen(&mut self) {
-        let mut packet = [0u8; 256];
-        loop {
-            // SAFETY: the buffer is as long as it is said to be
-            let read =
-                unsafe { libc::recv(self.tap.as_raw_fd(), packet.as_mut_ptr().cast(), packet.len(), 0) };
-            let Ok(length) = usize::try_from(read) else { return };
-            let Some((protocol, address, port)) = called(&packet[..length.min(packet.len())]) else {
-                continue;
-            };
-            let full = self.addresses.len() >= CAP;
-            match self.addresses.get_mut(&(protocol.clone(), address, port)) {
-                Some(times) => *times += 1,
-                None if full => self.dropped += 1,
-                None => {
-                    self.addresses.insert((protocol, address, port), 1);
+        let mut bytes = [0u8; 256];
+        for tap in &self.taps {
+            loop {
+                // SAFETY: the buffer is as long as it is said to be
+                let read = unsafe { libc::recv(tap.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+                let Ok(length) = usize::try_from(read) else { break };
+                let Some(called) = packet::called(&bytes[..length.min(bytes.len())]) else {
+                    continue;
+                };
+                let full = self.addresses.len() >= CAP;
+                match self.addresses.get_mut(&called) {
+                    Some((times, _)) => *times += 1,
+                    None if full => self.dropped += 1,
+                    None => {
+                        let at = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                        self.addresses.insert(called, (1, at));
+                    }
                 }
             }
         }
     }
 
-    fn finish(&mut self) -> Heard {
-        let names = std::mem::take(&mut self.names)
+    fn finish(mut self) -> Heard {
+        let report = match self.answers {
+            Answers::Simulated(sink) => Some(sink.finish()),
+            Answers::Silent { .. } => None,
+        };
+        let mut heard = Heard::default();
+        if let Some(mut report) = report {
+            self.names = std::mem::take(&mut report.names)
+                .into_iter()
+                .map(|((name, record), times)| ((name.as_bytes().to_vec(), record), times))
+                .collect();
+            heard.acts = std::mem::take(&mut report.acts);
+            let unexplained = self.addresses.iter().filter_map(|(called, seen)| {
+                let to = SocketAddr::new(called.address, called.port.unwrap_or(0));
+                let transport = called.transport();
+                (!report.explained.contains(&(transport, to))).then_some((called, *seen, transport, to))
+            });
+            heard
+                .acts
+                .extend(unexplained.map(|(called, (times, at_us), transport, to)| Act {
+                    at_us,
+                    process: report.announced.get(&(transport, to)).copied(),
+                    result: Came::Attempted,
+                    times: u32::try_from(times).unwrap_or(u32::MAX),
+                    deed: Deed::Packet {
+                        to: Endpoint::Ip {
+                            address: to.ip(),
+                            port: to.port(),
+                        },
+                        protocol: called.protocol.clone(),
+                    },
+                }));
+            heard.acts.sort_by_key(|act| act.at_us);
+            heard.counts = report.counts;
+            heard.losses = report.losses;
+        }
+        let names = self
+            .names
             .into_iter()
             .map(|((name, record), times)| Contact::Name {
                 name: Foreign::new(name),
                 record,
                 times,
             });
-        let addresses =
-            std::mem::take(&mut self.addresses)
-                .into_iter()
-                .map(|((protocol, address, port), times)| Contact::Address {
-                    protocol,
-                    address: address.to_string(),
-                    port,
-                    times,
-                });
-        Heard {
-            contacts: names.chain(addresses).collect(),
-            dropped: self.dropped,
-        }
-    }
-}
-
-/// Whom an IPv4 packet from the box is for; `None` when it is for the router's names, or not from the box.
-fn called(packet: &[u8]) -> Option<(String, Ipv4Addr, Option<u16>)> {
-    if packet.len() < 20 || packet[0] >> 4 != 4 || packet[12..16] != BOX {
-        return None;
-    }
-    let to = Ipv4Addr::new(packet[16], packet[17], packet[18], packet[19]);
-    let header = usize::from(packet[0] & 15) * 4;
-    let port = || {
-        Some(u16::from_be_bytes([
-            *packet.get(header + 2)?,
-            *packet.get(header + 3)?,
-        ]))
-    };
-    let (protocol, port) = match packet[9] {
-        1 => ("icmp".to_owned(), None),
-        6 => ("tcp".to_owned(), port()),
-        17 => ("udp".to_owned(), port()),
-        other => (other.to_string(), None),
-    };
-    if to.octets() == ROUTER && port == Some(53) {
-        return None;
-    }
-    Some((protocol, to, port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packets_are_read_and_the_routers_own_left_out() {
-        let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0];
-        packet.extend(BOX);
-        packet.extend([203, 0, 113, 5]);
-        packet.extend([0x80, 0, 0x15, 0x38]);
-        assert_eq!(
-            called(&packet),
-            Some(("tcp".into(), Ipv4Addr::new(203, 0, 113, 5), Some(5432)))
-        );
-        packet[16..20].copy_from_slice(&ROUTER);
-        packet[22..24].copy_from_slice(&[0, 53]);
-        packet[9] = 17;
-        assert_eq!(called(&packet), None);
-        assert_eq!(called(&packet[..10]), None);
+        let addresses = self
+            .addresses
+            .into_iter()
+            .map(|(called, (times, _))| Contact::Address {
+                protocol: called.protocol,
+                address: called.address.to_string(),
+                port: called.port,
+                times,
+            });
+        heard.contacts = names.chain(addresses).collect();
+        heard.dropped = self.dropped;
+        heard
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyti_model::effect::Limits;
+use pyti_sink::Simulation;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::{Layer, StoreKind};
@@ -117,12 +118,25 @@ pub enum Lower {
 }
 
 /// Which network a command sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Network {
     /// Only its own loopback.
     None,
     /// An ordinary machine behind a router that loses every packet; names do not exist. All of it is recorded.
     Silent,
+    /// An ordinary machine behind a router that answers for everybody: no packet leaves, and what was said is recorded.
+    Simulate(Arc<Simulation>),
     /// The job's own loopback, where the lens listens. For uv only: never for code of a package.
     Lens,
 }
+
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Simulate(one), Self::Simulate(other)) => Arc::ptr_eq(one, other),
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        }
+    }
+}
+
+impl Eq for Network {}

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use pyti_model::effect::{Cost, Effect, Exit, Limit, Loss, Meter as MeterKind, Survivor};
 use pyti_model::foreign::Foreign;
+use pyti_model::trace::Trace;
 
 use crate::boxes::BoxError;
 use crate::cgroup;
@@ -17,7 +18,7 @@ use crate::layer::Slot;
 use crate::meter::{Alive, Meter, Sample};
 use crate::network::BoxNetwork;
 use crate::notify::Denials;
-use crate::spec::{self, Command, Network};
+use crate::spec::{self, Command};
 use crate::stream::{Ends, Pipes, Stream, drain};
 use crate::sys;
 
@@ -33,6 +34,7 @@ const IDLE_CPU_S: f64 = 0.02;
 /// What came of a command.
 pub(crate) struct Outcome {
     pub(crate) effect: Effect,
+    pub(crate) trace: Trace,
     pub(crate) results: Vec<u8>,
     pub(crate) results_dropped: u64,
 }
@@ -223,7 +225,7 @@ impl Watch<'_> {
         }
         match record.kind {
             init::NETWORK_READY => {
-                match BoxNetwork::join(self.outer, self.command.network == Network::Silent) {
+                match BoxNetwork::join(self.outer, &self.command.network, self.began) {
                     Ok(network) => self.network = Some(network),
                     Err(error) => return Err(BoxError::Prepare("make the box's network", error)),
                 }
@@ -507,6 +509,12 @@ impl Watch<'_> {
                 dropped: network.dropped,
             });
         }
+        self.losses.extend(network.losses);
+        let trace = Trace {
+            acts: network.acts,
+            counts: network.counts,
+            ..Trace::default()
+        };
         if self.init == 0 {
             return Err(BoxError::Ended);
         }
@@ -580,6 +588,7 @@ impl Watch<'_> {
         let (results, results_dropped) = (take(&mut self.results), self.results_dropped);
         Ok(Outcome {
             effect,
+            trace,
             results,
             results_dropped,
         })

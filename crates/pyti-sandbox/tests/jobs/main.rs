@@ -12,5 +12,6 @@
 mod layers;
 mod limits;
 mod linked;
+mod network;
 mod support;
 mod walls;

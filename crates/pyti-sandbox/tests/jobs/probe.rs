@@ -3,9 +3,11 @@
 use std::io::{Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use pyti_sandbox::sink::{Allow, Authority, Credentials, Simulation, trust_variables};
 use pyti_sandbox::{Bind, Boxes, Command, JobSpec, Layer, Lower, Network, StoreKind, doctor, enter, launch};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,6 +37,11 @@ struct Run {
     given: Vec<(PathBuf, String, u32)>,
     #[serde(default)]
     network: String,
+    /// Whether the simulated network's authority is trusted.
+    #[serde(default)]
+    trusting: bool,
+    /// `HOST:PORT` that is let through a simulated network, to somebody who greets and repeats.
+    allow: Option<(String, u16)>,
     #[serde(default)]
     limits: Value,
     #[serde(default)]
@@ -153,6 +160,7 @@ fn run(boxes: &Boxes, one: &Run, layers: &[Option<Layer>], lens_port: u16) -> (V
         }
         command.network = match one.network.as_str() {
             "silent" => Network::Silent,
+            "simulate" => Network::Simulate(simulate(boxes, one, &mut command)?),
             "lens" => Network::Lens,
             _ => Network::None,
         };
@@ -191,6 +199,8 @@ fn run(boxes: &Boxes, one: &Run, layers: &[Option<Layer>], lens_port: u16) -> (V
         let answer = json!({
             "screen": String::from_utf8_lossy(&screen),
             "effect": done.effect,
+            "acts": done.trace.acts,
+            "counts": done.trace.counts,
             "stdout": done.effect.stdout.text(),
             "stderr": done.effect.stderr.text(),
             "results": String::from_utf8_lossy(&done.results),
@@ -206,6 +216,44 @@ fn run(boxes: &Boxes, one: &Run, layers: &[Option<Layer>], lens_port: u16) -> (V
             None,
         ),
     }
+}
+
+/// A simulated network, and what makes programs trust it.
+fn simulate(boxes: &Boxes, one: &Run, command: &mut Command) -> Result<Arc<Simulation>, Failure> {
+    let authority = Arc::new(Authority::new()?);
+    if one.trusting {
+        let place = PathBuf::from("/home/dev/.trusted.pem");
+        let layer = boxes.layer_of(&[(place, authority.bundle(None), 0o644)])?;
+        command.lowers.push(Lower::Layer(layer));
+        for (name, value) in trust_variables("/home/dev/.trusted.pem") {
+            command.env.push((name.into(), value.into()));
+        }
+    }
+    let mut simulation = Simulation::new(authority);
+    simulation.credentials = Credentials {
+        aws_role: "builder".to_owned(),
+        aws_access_key_id: "ASIAEXAMPLE0000000001".to_owned(),
+        aws_secret_access_key: "not-a-secret".to_owned(),
+        ..Credentials::default()
+    };
+    if let Some((host, port)) = &one.allow {
+        simulation.allow.push(Allow {
+            host: host.clone(),
+            port: *port,
+            connect: Arc::new(|| {
+                let (theirs, mut ours) = std::os::unix::net::UnixStream::pair()?;
+                std::thread::spawn(move || {
+                    let mut heard = [0; 100];
+                    let length = ours.read(&mut heard).unwrap_or(0);
+                    let _ = ours
+                        .write_all(b"really: ")
+                        .and_then(|()| ours.write_all(&heard[..length]));
+                });
+                Ok(theirs)
+            }),
+        });
+    }
+    Ok(Arc::new(simulation))
 }
 
 /// A new terminal: our end, and the command's.

@@ -1,0 +1,166 @@
+//! Languages, as a server speaks them: bytes in, bytes out, no socket and no clock. A [`Talk`] hears what a client says
+//! and answers into a [`Scene`].
+
+use std::net::IpAddr;
+
+use crate::names::Names;
+use crate::record::{Ledger, Notes};
+use crate::settings::{PASSIVE_PORT, Simulation};
+
+pub(crate) mod answers;
+mod http1;
+mod http2;
+mod line;
+mod lookup;
+mod metadata;
+mod smtp;
+mod websocket;
+
+/// Where a conversation takes place.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The address that was called.
+    pub(crate) address: IpAddr,
+    /// The port.
+    pub(crate) port: u16,
+    /// The name behind it: what was asked for in TLS, or resolved.
+    pub(crate) host: Option<String>,
+    /// Whether TLS is around it.
+    pub(crate) encrypted: bool,
+}
+
+impl Place {
+    /// What a server here calls itself.
+    pub(crate) fn server_name(&self) -> String {
+        self.host.clone().unwrap_or_else(|| self.address.to_string())
+    }
+}
+
+/// What happens when a language has said its piece.
+#[derive(Default)]
+pub(crate) enum Next {
+    /// The same goes on.
+    #[default]
+    Stay,
+    /// The server hangs up, after what it said is sent.
+    Close,
+    /// TLS begins, in the same language.
+    StartTls,
+    /// Another conversation begins on the same connection: with this host and port.
+    Tunnel(String, u16, Vec<u8>),
+    /// Another language begins; the bytes are its first.
+    Become(Box<dyn Talk>, Vec<u8>),
+}
+
+/// What a language may see and do.
+pub(crate) struct Scene<'a> {
+    pub(crate) simulation: &'a Simulation,
+    pub(crate) place: &'a Place,
+    pub(crate) notes: &'a mut Notes,
+    /// What is answered.
+    pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) next: Next,
+    pub(crate) names: &'a mut Names,
+    pub(crate) ledger: &'a mut Ledger,
+    /// Who speaks.
+    pub(crate) process: Option<u32>,
+}
+
+impl Scene<'_> {
+    /// Answers.
+    pub(crate) fn say(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+}
+
+/// A language in the middle of a conversation.
+pub(crate) trait Talk {
+    /// See [`pyti_model::trace::Conversation::language`].
+    fn name(&self) -> &'static str;
+    /// Hears a piece of what the client says. Keeps no more of it than it has to, and never without a cap.
+    fn hear(&mut self, said: &[u8], scene: &mut Scene<'_>);
+}
+
+/// What the first bytes of a client mean.
+pub(crate) enum First {
+    /// Not to be told yet.
+    More,
+    /// TLS.
+    Tls,
+    /// A language.
+    Is(Box<dyn Talk>),
+}
+
+/// Most bytes that are needed to tell a language.
+const TELLING: usize = 64;
+
+/// What a server says before the client says anything: at once where its port tells that it begins, and else when the
+/// client `waited` in vain. `None` when it is the client's turn.
+pub(crate) fn greeting(place: &Place, waited: bool) -> Option<Vec<u8>> {
+    let name = place.server_name();
+    let line = match place.port {
+        21 => format!("220 {name} FTP server ready.\r\n"),
+        25 | 587 | 2525 => format!("220 {name} ESMTP Postfix\r\n"),
+        465 if place.encrypted || waited => format!("220 {name} ESMTP Postfix\r\n"),
+        990 if place.encrypted || waited => format!("220 {name} FTP server ready.\r\n"),
+        22 => "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u2\r\n".to_owned(),
+        110 => "+OK POP3 ready\r\n".to_owned(),
+        143 => "* OK IMAP4rev1 ready\r\n".to_owned(),
+        // here the client begins, and may take its time
+        53 | 80 | 443 | 465 | 990 | 993 | 3128 | 5432 | 6379 | 8000 | 8080 | 8443 | 8888 | PASSIVE_PORT => {
+            return None;
+        }
+        // mail and files begin alike
+        _ if waited => format!("220 {name} ready\r\n"),
+        _ => return None,
+    };
+    Some(line.into_bytes())
+}
+
+/// Recognises a language by the first bytes of a client; `over` tells that no more will come.
+pub(crate) fn recognise(said: &[u8], place: &Place, over: bool) -> First {
+    if said.is_empty() {
+        return First::More;
+    }
+    let more = !over && said.len() < TELLING;
+    if !place.encrypted && is_tls(said) {
+        return if said.len() >= 3 || over {
+            First::Tls
+        } else {
+            First::More
+        };
+    }
+    if place.port == 53 && !place.encrypted {
+        return First::Is(Box::new(lookup::Lookup::default()));
+    }
+    if smtp::recognise(said) || matches!(place.port, 25 | 465 | 587 | 2525) && !said.starts_with(b"GET ") {
+        return First::Is(Box::new(smtp::Smtp::default()));
+    }
+    match http2::recognise(said) {
+        Some(true) => return First::Is(Box::new(http2::Http2::default())),
+        None if more => return First::More,
+        _ => {}
+    }
+    match http1::recognise(said) {
+        Some(true) => return First::Is(Box::new(http1::Http1::default())),
+        None if more => return First::More,
+        _ => {}
+    }
+    First::Is(Box::new(Raw))
+}
+
+/// The beginning of a record that holds a client's hello.
+fn is_tls(said: &[u8]) -> bool {
+    said[0] == 0x16 && said.get(1).is_none_or(|b| *b == 3) && said.get(2).is_none_or(|b| *b <= 4)
+}
+
+/// Nothing that we know: it is kept, and answered nothing.
+pub(crate) struct Raw;
+
+impl Talk for Raw {
+    fn name(&self) -> &'static str {
+        "raw"
+    }
+
+    fn hear(&mut self, _: &[u8], _: &mut Scene<'_>) {}
+}
