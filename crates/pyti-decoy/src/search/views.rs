@@ -1,0 +1,384 @@
+//! Readings of a text: what it would be when its line breaks, escapes or digits were taken for what they stand for.
+
+/// Shortest run of digits that is read, in characters.
+const SHORTEST_RUN: usize = 20;
+
+/// Keys that are tried on one text.
+const MOST_KEYS: usize = 8;
+
+/// Another reading of some bytes.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// How it was written; `None` when nothing but line breaks was taken out.
+    pub(crate) name: Option<&'static str>,
+    /// Where in the bytes that were read it begins.
+    pub(crate) offset: usize,
+    /// What it reads as.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl View {
+    fn whole(name: Option<&'static str>, bytes: Vec<u8>) -> Self {
+        Self {
+            name,
+            offset: 0,
+            bytes,
+        }
+    }
+}
+
+/// Keys of one byte under which the bytes would read most like text, the likeliest first; none when they do so already.
+pub(crate) fn likely_keys(bytes: &[u8]) -> Vec<u8> {
+    let mut often = [0usize; 256];
+    for byte in bytes.iter().take(4096) {
+        often[usize::from(*byte)] += 1;
+    }
+    let score = |key: u8| -> usize {
+        let usual = |byte: &u8| {
+            byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b' ' | b'\n' | b'\r' | b'\\' | b'"' | b'%' | b'+' | b'/' | b'='
+                )
+        };
+        (0..=u8::MAX)
+            .filter(usual)
+            .map(|byte| often[usize::from(byte ^ key)])
+            .sum()
+    };
+    let mut keys: Vec<(usize, u8)> = (1..=u8::MAX).map(|key| (score(key), key)).collect();
+    keys.sort_unstable_by(|a, b| b.cmp(a));
+    let least = score(0).max(bytes.len().min(4096) * 3 / 4);
+    keys.iter()
+        .take(MOST_KEYS)
+        .filter(|(score, _)| *score > least)
+        .map(|(_, key)| *key)
+        .collect()
+}
+
+/// Keys under which some compressed stream would begin in the bytes, with the place: its first bytes differ in a
+/// way that a key does not change.
+pub(crate) fn stream_keys(bytes: &[u8]) -> Vec<(usize, u8)> {
+    const HEADS: [&[u8]; 7] = [
+        &[0x1f, 0x8b, 8],
+        &[0x28, 0xb5, 0x2f, 0xfd],
+        b"PK\x03\x04",
+        &[0x78, 0x01],
+        &[0x78, 0x5e],
+        &[0x78, 0x9c],
+        &[0x78, 0xda],
+    ];
+    let mut out = Vec::new();
+    for offset in 0..bytes.len() {
+        for head in HEADS {
+            // two bytes alone say little, except at the very beginning
+            if head.len() == 2 && offset > 64 {
+                continue;
+            }
+            let key = bytes[offset] ^ head[0];
+            let here = bytes[offset..].iter().zip(head);
+            if key != 0 && bytes.len() - offset >= head.len() && here.clone().all(|(b, h)| b ^ key == *h) {
+                out.push((offset, key));
+            }
+        }
+        if out.len() >= MOST_KEYS {
+            break;
+        }
+    }
+    out
+}
+
+/// Whether bytes are mostly text: others are not searched for escapes, which occur in them by chance.
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    let sample = &bytes[..bytes.len().min(4096)];
+    let printable = sample
+        .iter()
+        .filter(|b| matches!(b, b' '..=b'~' | b'\t' | b'\n' | b'\r'))
+        .count();
+    printable * 10 >= sample.len() * 8
+}
+
+/// Readings of the whole, for what is mostly text.
+pub(crate) fn whole(bytes: &[u8]) -> Vec<View> {
+    let mut out = Vec::new();
+    let has = |byte: u8| bytes.contains(&byte);
+    if has(b'\n') {
+        out.push(View::whole(None, joined(bytes)));
+    }
+    if has(b'\\') {
+        out.push(View::whole(Some("escaped"), unescaped(bytes)));
+    }
+    if has(b'%') {
+        out.push(View::whole(Some("url"), hex_after(bytes, b'%')));
+    }
+    if bytes.windows(2).any(|w| w == b"=\n" || w == b"=\r") {
+        let soft = without_soft_breaks(bytes);
+        out.push(View::whole(Some("quoted-printable"), hex_after(&soft, b'=')));
+    }
+    out
+}
+
+/// The bytes without zeros, when there are many: text of two or four bytes a character.
+pub(crate) fn without_zeros(bytes: &[u8]) -> Option<View> {
+    let rest: Vec<u8> = bytes.iter().copied().filter(|b| *b != 0).collect();
+    let zeros = bytes.len() - rest.len();
+    (zeros * 4 >= bytes.len()).then(|| View::whole(Some("utf-16"), rest))
+}
+
+/// Without line breaks and the indentation behind them.
+fn joined(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at_start = false;
+    for byte in bytes {
+        match byte {
+            b'\n' => at_start = true,
+            b'\r' => {}
+            b' ' | b'\t' if at_start => {}
+            _ => {
+                at_start = false;
+                out.push(*byte);
+            }
+        }
+    }
+    out
+}
+
+fn nibble(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+fn hex_pair(bytes: &[u8]) -> Option<u8> {
+    Some(nibble(*bytes.first()?)? << 4 | nibble(*bytes.get(1)?)?)
+}
+
+/// Replaces a mark and two hexadecimal digits by the byte that they name.
+fn hex_after(bytes: &[u8], mark: u8) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match hex_pair(&bytes[at + 1..]) {
+            Some(named) if *byte == mark => {
+                out.push(named);
+                at += 3;
+            }
+            _ => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+fn without_soft_breaks(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        if rest.starts_with(b"=\r\n") {
+            at += 3;
+        } else if rest.starts_with(b"=\n") {
+            at += 2;
+        } else {
+            out.push(*byte);
+            at += 1;
+        }
+    }
+    out
+}
+
+/// Takes the escapes of JSON, C and Python for what they stand for.
+fn unescaped(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let (value, length) = match (byte, bytes.get(at + 1)) {
+            (b'\\', Some(kind)) => escape(*kind, &bytes[at + 2..]),
+            _ => (Some(*byte), 1),
+        };
+        out.extend(value);
+        at += length;
+    }
+    out
+}
+
+/// The byte that an escape stands for, and its length with the backslash.
+fn escape(kind: u8, rest: &[u8]) -> (Option<u8>, usize) {
+    match kind {
+        b'n' => (Some(b'\n'), 2),
+        b'r' => (Some(b'\r'), 2),
+        b't' => (Some(b'\t'), 2),
+        b'\n' => (None, 2),
+        b'x' if hex_pair(rest).is_some() => (hex_pair(rest), 4),
+        b'u' if rest.starts_with(b"00") && hex_pair(&rest[2..]).is_some() => (hex_pair(&rest[2..]), 6),
+        b'0'..=b'7' => {
+            let digits = rest
+                .iter()
+                .take(2)
+                .take_while(|b| matches!(b, b'0'..=b'7'))
+                .count();
+            let value = rest[..digits]
+                .iter()
+                .fold(u32::from(kind - b'0'), |sum, b| sum * 8 + u32::from(b - b'0'));
+            (u8::try_from(value & 0xff).ok(), 2 + digits)
+        }
+        other => (Some(other), 2),
+    }
+}
+
+/// A way to write bytes as digits.
+struct Digits {
+    name: &'static str,
+    /// Value of each character; `NOT_A_DIGIT` for others.
+    values: [u8; 256],
+    /// Bits of a digit.
+    bits: u32,
+    /// Digits after which bytes and digits meet again.
+    group: usize,
+    /// What may stand between digits without ending a run.
+    between: &'static [u8],
+}
+
+const NOT_A_DIGIT: u8 = 0xff;
+
+const fn digits(sets: &[(&[u8], u8)]) -> [u8; 256] {
+    let mut values = [NOT_A_DIGIT; 256];
+    let mut set = 0;
+    while set < sets.len() {
+        let (characters, first) = sets[set];
+        let mut at = 0;
+        while at < characters.len() {
+            #[expect(clippy::cast_possible_truncation, reason = "a set has at most 64 characters")]
+            {
+                values[characters[at] as usize] = first + at as u8;
+            }
+            at += 1;
+        }
+        set += 1;
+    }
+    values
+}
+
+const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+const DECIMAL: &[u8] = b"0123456789";
+
+static BASE64: Digits = Digits {
+    name: "base64",
+    values: digits(&[(UPPER, 0), (LOWER, 26), (DECIMAL, 52), (b"+/", 62), (b"-_", 62)]),
+    bits: 6,
+    group: 4,
+    between: b"",
+};
+static BASE32: Digits = Digits {
+    name: "base32",
+    values: digits(&[(UPPER, 0), (LOWER, 0), (b"234567", 26)]),
+    bits: 5,
+    group: 8,
+    between: b"",
+};
+static HEX: Digits = Digits {
+    name: "hex",
+    values: digits(&[(DECIMAL, 0), (b"abcdef", 10), (b"ABCDEF", 10)]),
+    bits: 4,
+    group: 2,
+    between: b" :,-",
+};
+
+/// Readings of each long run of base64, base32 or hexadecimal digits, at each place where a group may begin.
+pub(crate) fn runs(bytes: &[u8]) -> Vec<View> {
+    let mut out = Vec::new();
+    for kind in [&HEX, &BASE32, &BASE64] {
+        kind.read(bytes, &mut out);
+    }
+    out
+}
+
+impl Digits {
+    fn read(&self, bytes: &[u8], out: &mut Vec<View>) {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.values[usize::from(bytes[at])] == NOT_A_DIGIT {
+                at += 1;
+                continue;
+            }
+            let (end, run) = self.run(bytes, at);
+            if run.len() >= SHORTEST_RUN {
+                for skip in 0..self.group {
+                    out.push(View {
+                        name: Some(self.name),
+                        offset: at,
+                        bytes: self.bytes(&run[skip..]),
+                    });
+                }
+            }
+            at = end.max(at + 1);
+        }
+    }
+
+    /// The end of the run that begins here, and the values of its digits.
+    fn run(&self, bytes: &[u8], start: usize) -> (usize, Vec<u8>) {
+        let mut values = Vec::new();
+        let mut at = start;
+        while let Some(byte) = bytes.get(at) {
+            let value = self.values[usize::from(*byte)];
+            if value != NOT_A_DIGIT {
+                values.push(value);
+            } else if !self.between.contains(byte) || self.between.contains(&bytes[at - 1]) {
+                break;
+            }
+            at += 1;
+        }
+        (at, values)
+    }
+
+    fn bytes(&self, values: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(values.len() * self.bits as usize / 8);
+        let mut held = 0u32;
+        let mut bits = 0;
+        for value in values {
+            held = (held << self.bits | u32::from(*value)) & 0xffff;
+            bits += self.bits;
+            if bits >= 8 {
+                bits -= 8;
+                out.push(((held >> bits) & 0xff) as u8);
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_three_languages() {
+        assert_eq!(unescaped(br#"a\/b\u0041\x42\103\n\"\\"#), b"a/bABC\n\"\\");
+        assert_eq!(unescaped(br"\u20ac\q\"), b"u20acq\\");
+        assert_eq!(unescaped(b"\\x4"), b"x4");
+    }
+
+    #[test]
+    fn percent_signs_and_what_only_looks_like_them() {
+        assert_eq!(hex_after(b"a%2Fb%2fc%zz%4", b'%'), b"a/b/c%zz%4");
+    }
+
+    #[test]
+    fn runs_are_read_at_each_place() {
+        let views = runs(b"x=73656372-65742d6f-662d3136-2d6279;");
+        assert!(
+            views
+                .iter()
+                .any(|v| v.name == Some("hex") && v.bytes == b"secret-of-16-by")
+        );
+        assert!(runs(b"nothing long in here").is_empty());
+    }
+
+    #[test]
+    fn line_breaks_go_with_their_indentation() {
+        assert_eq!(joined(b"ab\r\n  cd\n\tef gh"), b"abcdef gh");
+    }
+}
