@@ -1,10 +1,11 @@
-//! Runs one command in a box: `boxed [--silent] ARGV…`. It shows the three circles of the crate in one file.
+//! Runs one command in a box: `boxed [--silent] [--trace light|full] ARGV…`. It shows the three circles of the crate in one file.
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use pyti_model::trace::{Form, Trace};
 use pyti_sandbox::{Bind, Command, JobSpec, Network, enter, launch};
 
 const VERB: &str = "__inside";
@@ -50,12 +51,27 @@ fn inside() -> Result<(), Box<dyn std::error::Error>> {
     if silent {
         argv.remove(0);
     }
+    let form = match argv.first() {
+        Some(&"--trace") => match argv.drain(..2).nth(1) {
+            Some("full") => Form::Full,
+            _ => Form::Light,
+        },
+        _ => Form::None,
+    };
     let mut command = Command::new(argv);
+    command.trace = form;
+    if form != Form::None {
+        command.env = vec![
+            ("PATH".into(), "/usr/bin:/bin".into()),
+            ("HOME".into(), "/home/dev".into()),
+        ];
+        command.watched = vec!["/home/dev".into()];
+    }
     command.cwd = PathBuf::from("/home/dev");
     command.network = if silent { Network::Silent } else { Network::None };
     let answer = match inside.boxes.run(&command, &AtomicBool::new(false)) {
         Ok(done) => format!(
-            "{}{}{:#?}\n{:#?}\n",
+            "{}{}{:#?}\n{:#?}\n{}",
             done.effect.stdout.text(),
             done.effect.stderr.text(),
             (
@@ -65,10 +81,32 @@ fn inside() -> Result<(), Box<dyn std::error::Error>> {
                 &done.effect.denials,
                 &done.effect.contacts
             ),
-            done.changes
+            done.changes,
+            shown(&done.trace)
         ),
         Err(error) => format!("error: {error}: {:?}\n", std::error::Error::source(&error)),
     };
     inside.channel.write_all(answer.as_bytes())?;
     Ok(())
+}
+
+/// What was recorded, one line each.
+fn shown(trace: &Trace) -> String {
+    let processes = trace.processes.iter().map(|process| format!("{process:?}\n"));
+    let acts = trace.acts.iter().map(|act| {
+        let (process, result, deed) = (act.process, &act.result, &act.deed);
+        format!(
+            "{:>9} {process:?} {result:?} x{} {deed:?}\n",
+            act.at_us, act.times
+        )
+    });
+    let counts = trace
+        .counts
+        .iter()
+        .map(|count| format!("{} {}\n", count.what, count.times));
+    let mut text: String = processes.chain(acts).chain(counts).collect();
+    for loss in &trace.losses {
+        text.push_str(&format!("{loss:?}\n"));
+    }
+    text
 }

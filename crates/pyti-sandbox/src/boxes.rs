@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use pyti_model::effect::{Change, Effect, Loss};
 use pyti_model::trace::Trace;
+use pyti_trace::{Arch, confirm, filter};
 
 use crate::cgroup;
 use crate::diff;
@@ -19,7 +20,6 @@ use crate::enter::c_path;
 use crate::init::{self, Child};
 use crate::layer::{self, Layer, Manifest, Slot, StoreKind};
 use crate::root::{DEVICES, HOST_FOLDERS, SKELETON};
-use crate::seccomp;
 use crate::spec::{Bind, Command, Lower, Network};
 use crate::step::{OPTIONAL, Step, landlock_step, landlock_version};
 use crate::stream::{Ends, Pipes};
@@ -149,7 +149,7 @@ impl Boxes {
         let texts = Texts::new(command)
             .ok_or_else(|| BoxError::Unusable(command.argv.first().map(PathBuf::from).unwrap_or_default()))?;
         let child = self.child(command, &slot, &lowers, &texts, &ends)?;
-        let outcome = supervise::run(command, &child, pipes, ends, &slot, cancel)?;
+        let outcome = supervise::run(command, &child, pipes, ends, &slot, &self.inner.shown, cancel)?;
         drop(child);
         if let Some(manifest) = &manifest {
             manifest
@@ -159,7 +159,8 @@ impl Boxes {
         }
         let (changes, changes_dropped) =
             diff::changes(&slot.upper(), &lowers).map_err(prepare("read the changes"))?;
-        let mut effect = outcome.effect;
+        let (mut effect, mut trace) = (outcome.effect, outcome.trace);
+        confirm(&mut trace, &changes);
         if changes_dropped > 0 {
             effect.losses.push(Loss::Changes {
                 dropped: changes_dropped,
@@ -167,7 +168,7 @@ impl Boxes {
         }
         Ok(Done {
             effect,
-            trace: outcome.trace,
+            trace,
             results: outcome.results,
             results_dropped: outcome.results_dropped,
             layer: Layer::new(slot),
@@ -236,8 +237,8 @@ impl Boxes {
             wait_for_network: command.network != Network::Lens,
             namespaces,
             init,
-            filter: seccomp::program(true),
-            deaf_filter: seccomp::program(false),
+            filter: filter::program(Arch::OWN, command.trace, true),
+            deaf_filter: filter::program(Arch::OWN, command.trace, false),
             command: command_steps(command, ends).map_err(|path| unusable(&path))?,
             programs: texts.programs.clone(),
             argv: pointers(&texts.argv),

@@ -4,7 +4,8 @@
 use std::ffi::CString;
 use std::os::fd::RawFd;
 
-use crate::seccomp;
+use pyti_trace::filter;
+
 use crate::step::{Step, walk};
 use crate::sys::errno;
 
@@ -129,14 +130,14 @@ unsafe fn first_process(child: &Child) -> ! {
     }
     // SAFETY: the filters live in the parent's memory, which this process has a copy of
     unsafe {
-        match seccomp::install(&child.filter, true) {
+        match filter::install(&child.filter, true) {
             Ok(listener) => {
                 tell(child.status, LISTENER, listener, 0);
                 wait_for_go(child.go);
                 libc::close(listener);
             }
             Err(error) => {
-                if let Err(error) = seccomp::install(&child.deaf_filter, false) {
+                if let Err(error) = filter::install(&child.deaf_filter, false) {
                     fail(child.status, STAGE_INIT, (998, error));
                 }
                 tell(child.status, NO_LISTENER, 0, error);

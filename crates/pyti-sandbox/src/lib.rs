@@ -27,16 +27,13 @@ mod layer;
 mod meter;
 mod netlink;
 mod network;
-mod notify;
 mod packet;
 mod root;
-mod seccomp;
 mod spec;
 mod step;
 mod stream;
 mod supervise;
 mod sys;
-mod syscalls;
 mod texts;
 
 pub use boxes::{BoxError, Boxes, Done};

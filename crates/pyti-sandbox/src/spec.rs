@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyti_model::effect::Limits;
+use pyti_model::trace::Form;
 use pyti_sink::Simulation;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,14 @@ pub struct Command {
     pub terminal: Option<OwnedFd>,
     /// Called with every piece of output, as it comes.
     pub on_output: Option<Listener>,
+    /// How much of what its processes do is recorded.
+    pub trace: Form,
+    /// Files and folders at or below which everything is listed that is recorded: decoys, home. In the light form, opens
+    /// of those that are files are recorded besides, without the process.
+    pub watched: Vec<PathBuf>,
+    /// Folders of environments: code that is read there, and bytecode that is written, is only counted. Of two that
+    /// hold a path, of these and of `watched`, the longer one decides.
+    pub quiet: Vec<PathBuf>,
 }
 
 /// Who hears output while it comes.
@@ -104,6 +113,9 @@ impl Command {
             host_name: "workstation".to_owned(),
             terminal: None,
             on_output: None,
+            trace: Form::None,
+            watched: Vec::new(),
+            quiet: vec![PathBuf::from("/home/dev/venv")],
         }
     }
 }

@@ -4,12 +4,15 @@ use std::io::{self, Write as _};
 use std::mem::take;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pyti_model::effect::{Cost, Effect, Exit, Limit, Loss, Meter as MeterKind, Survivor};
 use pyti_model::foreign::Foreign;
-use pyti_model::trace::Trace;
+use pyti_model::trace::{Form, Trace, Transport};
+use pyti_trace::{OnCall, Recorded, Recording, Setup};
 
 use crate::boxes::BoxError;
 use crate::cgroup;
@@ -17,7 +20,6 @@ use crate::init::{self, Child, Record};
 use crate::layer::Slot;
 use crate::meter::{Alive, Meter, Sample};
 use crate::network::BoxNetwork;
-use crate::notify::Denials;
 use crate::spec::{self, Command};
 use crate::stream::{Ends, Pipes, Stream, drain};
 use crate::sys;
@@ -46,6 +48,7 @@ pub(crate) fn run(
     pipes: Pipes,
     ends: Ends,
     slot: &Slot,
+    system: &[PathBuf],
     cancel: &AtomicBool,
 ) -> Result<Outcome, BoxError> {
     let began = Instant::now();
@@ -66,12 +69,12 @@ pub(crate) fn run(
         pipes,
         began,
         slot,
+        system,
         init: 0,
         started: false,
         meter: None,
         network: None,
-        denials: None,
-        kept: Vec::new(),
+        recording: None,
         losses: Vec::new(),
         stdout: Stream::default(),
         stderr: Stream::default(),
@@ -79,6 +82,7 @@ pub(crate) fn run(
         results_dropped: 0,
         written: 0,
         ended: None,
+        ended_us: 0,
         linger_until: None,
         survivors: Vec::new(),
         killed: Vec::new(),
@@ -103,13 +107,14 @@ struct Watch<'a> {
     pipes: Pipes,
     began: Instant,
     slot: &'a Slot,
+    /// Folders of the machine that every box shows.
+    system: &'a [PathBuf],
     init: i32,
     /// The filter is in place, the command starts next.
     started: bool,
     meter: Option<Meter>,
-    network: Option<BoxNetwork>,
-    denials: Option<Denials>,
-    kept: Vec<pyti_model::effect::Denial>,
+    network: Option<Arc<BoxNetwork>>,
+    recording: Option<Recording>,
     losses: Vec<Loss>,
     stdout: Stream,
     stderr: Stream,
@@ -117,6 +122,7 @@ struct Watch<'a> {
     results_dropped: u64,
     written: usize,
     ended: Option<i32>,
+    ended_us: u64,
     linger_until: Option<Instant>,
     survivors: Vec<Alive>,
     killed: Vec<i32>,
@@ -136,20 +142,8 @@ impl Watch<'_> {
     /// Until the status pipe ends: then every process that held it, and so the whole box, is gone.
     fn follow(&mut self, cancel: &AtomicBool) -> Result<(), BoxError> {
         loop {
-            let ready = self.poll();
-            if ready.status && !self.read_status()? {
+            if self.poll() && !self.read_status()? {
                 return Ok(());
-            }
-            if ready.denial
-                && let Some(denials) = self.denials.as_mut()
-            {
-                denials.serve();
-            }
-            if ready.denial_gone {
-                // the filter's last process is gone
-                if let Some(denials) = self.denials.take() {
-                    self.keep_denials(denials);
-                }
             }
             self.move_bytes();
             if self.last_tick.elapsed() >= TICK {
@@ -159,7 +153,8 @@ impl Watch<'_> {
         }
     }
 
-    fn poll(&mut self) -> Ready {
+    /// Waits until something comes; tells whether it is a record.
+    fn poll(&mut self) -> bool {
         let fd = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let entry = |fd, events| libc::pollfd {
             fd,
@@ -168,7 +163,6 @@ impl Watch<'_> {
         };
         let mut fds = [
             entry(self.pipes.status.as_raw_fd(), libc::POLLIN),
-            entry(self.denials.as_ref().map_or(-1, Denials::fd), libc::POLLIN),
             entry(fd(&self.pipes.stdout), libc::POLLIN),
             entry(fd(&self.pipes.stderr), libc::POLLIN),
             entry(fd(&self.pipes.results), libc::POLLIN),
@@ -177,12 +171,7 @@ impl Watch<'_> {
         let wait = i32::try_from(TICK.as_millis()).unwrap_or(50);
         // SAFETY: the array is as long as it is said to be
         unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, wait) };
-        let gone = libc::POLLHUP | libc::POLLERR;
-        Ready {
-            status: fds[0].revents != 0,
-            denial: fds[1].revents & libc::POLLIN != 0,
-            denial_gone: fds[1].revents & gone != 0 && fds[1].revents & libc::POLLIN == 0,
-        }
+        fds[0].revents != 0
     }
 
     /// Reads one record; false at the end of the pipe.
@@ -226,7 +215,7 @@ impl Watch<'_> {
         match record.kind {
             init::NETWORK_READY => {
                 match BoxNetwork::join(self.outer, &self.command.network, self.began) {
-                    Ok(network) => self.network = Some(network),
+                    Ok(network) => self.network = Some(Arc::new(network)),
                     Err(error) => return Err(BoxError::Prepare("make the box's network", error)),
                 }
                 self.go_on()
@@ -238,9 +227,15 @@ impl Watch<'_> {
             }
             init::LISTENER => {
                 self.started = true;
-                let listener = self.take_listener(record.first);
-                match listener {
-                    Ok(listener) => self.denials = Some(Denials::new(listener)),
+                let recording = self
+                    .take_listener(record.first)
+                    .and_then(|listener| Recording::start(listener, self.setup()));
+                match recording {
+                    Ok(recording) => self.recording = Some(recording),
+                    // without anybody who answers, its calls would fail
+                    Err(error) if self.command.trace != Form::None => {
+                        return Err(BoxError::Prepare("record the command", error));
+                    }
                     Err(error) => self.losses.push(Loss::Notifications {
                         why: error.to_string(),
                     }),
@@ -271,6 +266,7 @@ impl Watch<'_> {
             }
             init::COMMAND_ENDED => {
                 self.ended = Some(record.first);
+                self.ended_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
                 if record.second != 0 {
                     self.survivors = self.who_is_alive();
                     let linger = Duration::try_from_secs_f32(self.command.linger_s).unwrap_or_default();
@@ -479,14 +475,41 @@ impl Watch<'_> {
         }
     }
 
-    fn keep_denials(&mut self, denials: Denials) {
-        let (seen, lost) = denials.finish();
-        if lost > 0 {
-            self.losses.push(Loss::Notifications {
-                why: format!("{lost} refused calls are not listed"),
-            });
+    /// What the recording is told of the command.
+    fn setup(&self) -> Setup {
+        let calls = self.network.as_ref().map(|network| {
+            let network = Arc::clone(network);
+            let tell = move |transport: Transport, to, process| network.expect(transport, to, process);
+            Box::new(tell) as OnCall
+        });
+        Setup {
+            form: self.command.trace,
+            began: self.began,
+            init: self.init,
+            programs: self
+                .child
+                .programs
+                .iter()
+                .map(|p| p.to_bytes().to_vec())
+                .collect(),
+            argv: self.argv(),
+            cwd: self.command.cwd.as_os_str().as_bytes().to_vec(),
+            variables: self
+                .command
+                .env
+                .iter()
+                .map(|(name, _)| name.as_bytes().to_vec())
+                .collect(),
+            watched: self.command.watched.clone(),
+            quiet: self.command.quiet.clone(),
+            system: self.system.to_vec(),
+            on_call: calls,
         }
-        self.kept.extend(seen);
+    }
+
+    fn argv(&self) -> Vec<Foreign> {
+        let argv = self.command.argv.iter();
+        argv.map(|word| Foreign::new(word.as_bytes())).collect()
     }
 
     fn finish(mut self) -> Result<Outcome, BoxError> {
@@ -500,21 +523,27 @@ impl Watch<'_> {
         self.reaped = true;
         self.move_bytes();
         let wall_s = self.began.elapsed().as_secs_f64();
-        if let Some(denials) = self.denials.take() {
-            self.keep_denials(denials);
-        }
-        let network = self.network.take().map(BoxNetwork::finish).unwrap_or_default();
+        let command = self.ended.map(|status| (status, self.ended_us));
+        let recorded = self.recording.take().map(|recording| recording.finish(command));
+        let Recorded { mut trace, denials } = recorded.unwrap_or_else(|| Recorded {
+            trace: Trace::default(),
+            denials: Vec::new(),
+        });
+        trace.form = self.command.trace;
+        // nobody else holds it: the recording is over
+        let network = self.network.take().and_then(Arc::into_inner);
+        let network = network.map(BoxNetwork::finish).unwrap_or_default();
         if network.dropped > 0 {
             self.losses.push(Loss::Contacts {
                 dropped: network.dropped,
             });
         }
-        self.losses.extend(network.losses);
-        let trace = Trace {
-            acts: network.acts,
-            counts: network.counts,
-            ..Trace::default()
-        };
+        trace.losses.extend(network.losses);
+        trace.counts.extend(network.counts);
+        trace.acts.extend(network.acts);
+        // each of the two is in order already, and what was at the same time stays as it was
+        trace.acts.sort_by_key(|act| act.at_us);
+        self.losses.extend(trace.losses.iter().cloned());
         if self.init == 0 {
             return Err(BoxError::Ended);
         }
@@ -569,19 +598,14 @@ impl Watch<'_> {
             })
             .collect();
         let effect = Effect {
-            argv: self
-                .command
-                .argv
-                .iter()
-                .map(|a| Foreign::new(a.as_bytes()))
-                .collect(),
+            argv: self.argv(),
             exit,
             limit: self.limit,
             cost,
             stdout: take(&mut self.stdout).finish(),
             stderr: take(&mut self.stderr).finish(),
             survivors,
-            denials: take(&mut self.kept),
+            denials,
             contacts: network.contacts,
             losses: take(&mut self.losses),
         };
@@ -606,10 +630,4 @@ impl Drop for Watch<'_> {
             }
         }
     }
-}
-
-struct Ready {
-    status: bool,
-    denial: bool,
-    denial_gone: bool,
 }

@@ -171,6 +171,7 @@ impl<W: World> Decoder<'_, W> {
             Read::Inquire => Some(Deed::Inquire {
                 call: call.name.to_owned(),
             }),
+            Read::Started => return Seen::Nothing,
             Read::Bind => self.address(1, 2).map(|to| Deed::Bind { to }),
             Read::Listen => Some(Deed::Listen {
                 at: self.world.own_address(self.number(0)),

@@ -53,6 +53,8 @@ const SYSTEM: &[&str] = &[
     "/etc/mime.types",
     "/etc/terminfo",
     "/etc/alternatives",
+    "/proc/filesystems",
+    "/proc/filesystems",
 ];
 
 /// Devices that say nothing.
@@ -266,10 +268,10 @@ impl Keeper {
             return Keep::List;
         };
         let place = self.places.of(path);
-        if place == Place::Watched {
-            return Keep::List;
-        }
         match deed {
+            // what is read of a folder is told by the list
+            Deed::Open { access, .. } if access.folder && !writes(*access) => Keep::Count("list"),
+            _ if place == Place::Watched => Keep::List,
             Deed::Look { .. } if is_among(path, TELLING) => Keep::List,
             Deed::Look { .. } => Keep::Count("look"),
             Deed::List { .. } if place == Place::Elsewhere => Keep::List,

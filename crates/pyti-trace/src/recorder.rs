@@ -1,6 +1,6 @@
 //! Serves stopped calls one by one: reads, answers, writes down.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,15 @@ use crate::decode::{self, Decoded, Execution, Seen, World};
 use crate::filter::Arch;
 use crate::keep::{Doer, Keeper, Places, is_toolchain};
 use crate::memory::{Memory, Stopped};
-use crate::paths::{DELETED, name};
+use crate::paths::{DELETED, absolute, name};
 use crate::programs::{Programs, Target};
 use crate::recording::{OnCall, Setup};
 use crate::sockets::Socket;
 use crate::tree::{Instance, Pending, Tree};
 use crate::wire::{self, Answer, Notification};
 
+/// Variables that shells and interpreters set for what they start.
+const USUAL: &[&str] = &["PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"];
 /// Most different refused calls that are listed beside the acts.
 const DENIALS: usize = 64;
 /// When it is looked again whether a program was started.
@@ -41,6 +43,8 @@ pub(crate) struct Recorder {
     programs: Programs,
     /// Names of variables that the command was given.
     given: HashSet<Vec<u8>>,
+    /// What the command's own process will ask for, before its first program runs.
+    first: VecDeque<Execution>,
     on_call: Option<OnCall>,
     denials: Vec<Denial>,
     denials_dropped: u64,
@@ -102,6 +106,16 @@ impl World for Stop<'_> {
 impl Recorder {
     pub(crate) fn new(listener: OwnedFd, setup: Setup, waiting: i32) -> Self {
         let places = Places::new(&setup.watched, &setup.quiet, &setup.system);
+        let first = setup.programs.into_iter().map(|path| Execution {
+            path: absolute(&setup.cwd, &path),
+            descriptor: None,
+            argv: setup.argv.clone(),
+            argv_dropped: 0,
+            cwd: setup.cwd.clone(),
+            variables: Vec::new(),
+        });
+        let first = first.collect();
+        let usual = USUAL.iter().map(|name| name.as_bytes().to_vec());
         Self {
             listener,
             form: setup.form,
@@ -109,7 +123,8 @@ impl Recorder {
             tree: Tree::new(setup.init, setup.argv, waiting),
             keeper: Keeper::new(places),
             programs: Programs::new(setup.init),
-            given: setup.variables.into_iter().collect(),
+            given: setup.variables.into_iter().chain(usual).collect(),
+            first,
             on_call: setup.on_call,
             denials: Vec::new(),
             denials_dropped: 0,
@@ -187,8 +202,23 @@ impl Recorder {
             process,
             tid: stopped.tid,
         };
-        let Decoded { seen, unreadable } =
-            decode::decode(call, &stopped.data.arguments, &stop, process.inner);
+        let Decoded { seen, unreadable } = if process.setting_up {
+            // it is still a copy of our own process, whose memory nobody may read: it does what we told it to
+            let execution = matches!(call.read, Read::Execute { .. })
+                .then(|| self.first.pop_front())
+                .flatten();
+            let seen = match (execution, call.name) {
+                (Some(execution), _) => Seen::Execute(Box::new(execution)),
+                (None, "setsid") => decode::decode(call, &stopped.data.arguments, &stop, process.inner).seen,
+                (None, _) => Seen::Nothing,
+            };
+            Decoded {
+                seen,
+                unreadable: false,
+            }
+        } else {
+            decode::decode(call, &stopped.data.arguments, &stop, process.inner)
+        };
         let seen = match seen {
             Seen::Execute(execution) => {
                 let target = self.programs.look(
@@ -271,7 +301,6 @@ impl Recorder {
         at_us: u64,
     ) {
         let Some(process) = self.tree.get(pid) else { return };
-        process.setting_up = false;
         if let Some(earlier) = process.pending.take() {
             // it is still what it was, so that one failed; of another thread's nothing is known
             if earlier.tid == tid {
@@ -347,6 +376,7 @@ impl Recorder {
         let Some(pending) = process.pending.take() else {
             return;
         };
+        process.setting_up = false;
         let identity = process.folder.program();
         let target = pending.target;
         let running = running

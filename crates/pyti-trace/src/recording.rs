@@ -26,8 +26,12 @@ pub struct Setup {
     pub began: Instant,
     /// The first process of the box, as this process numbers it.
     pub init: i32,
+    /// Where the command's program is looked for, in order.
+    pub programs: Vec<Vec<u8>>,
     /// The command's arguments.
     pub argv: Vec<Foreign>,
+    /// The command's working folder.
+    pub cwd: Vec<u8>,
     /// Names of the variables that the command is given: only others are told later.
     pub variables: Vec<Vec<u8>>,
     /// Files and folders at or below which everything is listed.
@@ -51,7 +55,7 @@ pub struct Recorded {
 /// A recording that runs.
 pub struct Recording {
     stop: OwnedFd,
-    thread: JoinHandle<Recorded>,
+    thread: Option<JoinHandle<Recorded>>,
     form: Form,
 }
 
@@ -89,18 +93,22 @@ impl Recording {
                 let _stop = told;
                 follow(recorder, &epoll)
             })?;
-        Ok(Self { stop, thread, form })
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+            form,
+        })
     }
 
     /// Ends the recording: everything of the command is gone. `command` is how its first process ended, as `wait`
     /// tells it, and when, where that is known.
-    pub fn finish(self, command: Option<(i32, u64)>) -> Recorded {
-        let one = 1u64;
-        // SAFETY: eight bytes from eight bytes
-        unsafe { libc::write(self.stop.as_raw_fd(), (&raw const one).cast(), 8) };
-        let mut recorded = self.thread.join().unwrap_or_else(|_| Recorded {
+    pub fn finish(mut self, command: Option<(i32, u64)>) -> Recorded {
+        self.stop();
+        let form = self.form;
+        let result = self.thread.take().map(JoinHandle::join);
+        let mut recorded = result.and_then(Result::ok).unwrap_or_else(|| Recorded {
             trace: Trace {
-                form: self.form,
+                form,
                 losses: vec![Loss::Notifications {
                     why: "the recording ended with an error of its own".to_owned(),
                 }],
@@ -117,6 +125,19 @@ impl Recording {
             });
         }
         recorded
+    }
+
+    fn stop(&self) {
+        let one = 1u64;
+        // SAFETY: eight bytes from eight bytes
+        unsafe { libc::write(self.stop.as_raw_fd(), (&raw const one).cast(), 8) };
+    }
+}
+
+impl Drop for Recording {
+    /// The thread ends by itself; nobody wants to know what it saw.
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -53,6 +53,13 @@ struct Run {
     cancel_after_s: Option<f32>,
     #[serde(default)]
     terminal: bool,
+    #[serde(default)]
+    trace: pyti_model::trace::Form,
+    #[serde(default)]
+    watched: Vec<PathBuf>,
+    quiet: Option<Vec<PathBuf>>,
+    #[serde(default)]
+    env: Vec<(String, String)>,
 }
 
 fn main() -> Result<(), Failure> {
@@ -143,6 +150,13 @@ fn run(boxes: &Boxes, one: &Run, layers: &[Option<Layer>], lens_port: u16) -> (V
             ("PATH".into(), "/usr/bin:/bin".into()),
             ("HOME".into(), "/home/dev".into()),
         ];
+        let more = one.env.iter().map(|(name, value)| (name.into(), value.into()));
+        command.env.extend(more);
+        command.trace = one.trace;
+        command.watched.clone_from(&one.watched);
+        if let Some(quiet) = &one.quiet {
+            command.quiet.clone_from(quiet);
+        }
         for number in &one.lowers {
             let layer = layers
                 .get(*number)
@@ -199,6 +213,7 @@ fn run(boxes: &Boxes, one: &Run, layers: &[Option<Layer>], lens_port: u16) -> (V
         let answer = json!({
             "screen": String::from_utf8_lossy(&screen),
             "effect": done.effect,
+            "trace": done.trace,
             "acts": done.trace.acts,
             "counts": done.trace.counts,
             "stdout": done.effect.stdout.text(),
