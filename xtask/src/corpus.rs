@@ -390,3 +390,78 @@ fn once(folder: &Path, requirement: &str, command: &[&str]) -> Result<PathBuf> {
     fs::rename(&growing, folder).with_context(|| format!("{} cannot be renamed", growing.display()))?;
     Ok(folder.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn options(quiet_twin: bool) -> Options {
+        Options {
+            names: Vec::new(),
+            jobs: 1,
+            quiet_twin,
+            status_only: false,
+            pyti: None,
+            keep: None,
+            table: false,
+        }
+    }
+
+    fn summary(verdict: &str, findings: &Value) -> Value {
+        json!({"status": "load", "reasons": [], "verdict": verdict, "files": [{"findings": findings}]})
+    }
+
+    #[test]
+    fn what_is_expected_is_right_and_anything_else_is_not() {
+        let package = corpus::build("09-looks-for-wallets").unwrap();
+        let right = json!([{"rule": "wallets-probed", "severity": "high", "state": "active"}]);
+        let more = json!([
+            {"rule": "wallets-probed", "severity": "high", "state": "active"},
+            {"rule": "home-swept", "severity": "high", "state": "active", "phase": "import", "sentence": "It read."},
+        ]);
+        let acting = |verdict, findings| problems(&package, &summary(verdict, findings), &options(false));
+        assert_eq!(acting("suspicious", &right), Vec::<String>::new());
+        assert_eq!(
+            acting("suspicious", &more),
+            ["home-swept found something: (import) It read."]
+        );
+        assert_eq!(
+            acting("clean", &json!([])),
+            ["verdict clean is not suspicious", "wallets-probed found nothing"]
+        );
+    }
+
+    #[test]
+    fn what_does_not_count_is_not_compared() {
+        let package = corpus::build("L02-looks-at-shadow").unwrap();
+        let findings = json!([
+            {"rule": "a", "severity": "info", "state": "active"},
+            {"rule": "b", "severity": "high", "state": "shadow"},
+            {"rule": "c", "severity": "high", "state": "active", "suppressed": "by somebody"},
+        ]);
+        assert!(problems(&package, &summary("clean", &findings), &options(false)).is_empty());
+    }
+
+    #[test]
+    fn a_quiet_twin_is_clean_unless_its_manifest_says_otherwise() {
+        let quiet = options(true);
+        let wallets = corpus::build("09-looks-for-wallets").unwrap();
+        assert!(problems(&wallets, &summary("clean", &json!([])), &quiet).is_empty());
+        let found = json!([{"rule": "wallets-probed", "severity": "high", "state": "active"}]);
+        assert_eq!(
+            problems(&wallets, &summary("suspicious", &found), &quiet).len(),
+            2
+        );
+        let jacks = corpus::build("26-jacks-commands").unwrap();
+        assert_eq!(problems(&jacks, &summary("clean", &json!([])), &quiet).len(), 2);
+    }
+
+    #[test]
+    fn a_recording_with_losses_is_not_right() {
+        let package = corpus::build("L02-looks-at-shadow").unwrap();
+        let mut summary = summary("clean", &json!([]));
+        summary["files"][0]["missing"] = json!(["events were lost"]);
+        assert_eq!(problems(&package, &summary, &options(false)).len(), 1);
+    }
+}
