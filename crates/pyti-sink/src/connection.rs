@@ -9,10 +9,10 @@ use pyti_model::trace::Tls;
 use rustls::ServerConnection;
 use rustls::server::Acceptor;
 
-use crate::languages::{self, First, Next, Place, Scene, Talk};
+use crate::languages::{self, Delivery, First, Next, Place, Scene, Talk};
 use crate::names::Names;
 use crate::record::{Caller, Ledger, Notes};
-use crate::settings::Simulation;
+use crate::settings::{PASSIVE_PORT, Simulation};
 
 /// Bytes that may wait to be sent before nothing more is heard.
 const WAITING: usize = 256 << 10;
@@ -68,6 +68,10 @@ pub(crate) struct Connection {
     /// Since when we have hung up.
     hung_up: Option<Instant>,
     tunnels: u8,
+    /// What another connection shall say.
+    pub(crate) delivery: Option<Delivery>,
+    /// What this one shall say as soon as TLS is there.
+    due: Option<Vec<u8>>,
 }
 
 impl Connection {
@@ -101,6 +105,8 @@ impl Connection {
             closing: false,
             hung_up: None,
             tunnels: 0,
+            delivery: None,
+            due: None,
         };
         new.greet(false);
         new.settle();
@@ -175,6 +181,22 @@ impl Connection {
             return;
         }
         world.ledger.converse(&self.caller, self.host, self.notes);
+    }
+
+    /// Whether it waits for something to be delivered.
+    pub(crate) fn is_data(&self) -> bool {
+        self.place.port == PASSIVE_PORT && !self.closing && self.due.is_none()
+    }
+
+    /// Says what was ordered on another connection, and hangs up; false when it is over.
+    pub(crate) fn deliver(&mut self, delivery: Delivery) -> bool {
+        if delivery.private && !self.notes.tls.as_ref().is_some_and(|tls| tls.accepted) {
+            self.due = Some(delivery.bytes);
+            return true;
+        }
+        self.say(&delivery.bytes);
+        self.closing = true;
+        self.settle()
     }
 
     fn wants_to_hear(&self) -> bool {
@@ -290,6 +312,10 @@ impl Connection {
             if new && self.talk.is_none() {
                 self.greet(false);
             }
+            if new && let Some(due) = self.due.take() {
+                self.say(&due);
+                self.closing = true;
+            }
             if !plain.is_empty() {
                 self.plain(&plain, world);
             }
@@ -379,12 +405,14 @@ impl Connection {
             notes: &mut self.notes,
             out: &mut out,
             next: Next::Stay,
+            delivery: None,
             names: world.names,
             ledger: world.ledger,
             process: self.caller.process,
         };
         talk.hear(bytes, &mut scene);
         let next = scene.next;
+        self.delivery = scene.delivery.or(self.delivery.take());
         self.notes.language = talk.name();
         self.talk = Some(talk);
         self.say(&out);

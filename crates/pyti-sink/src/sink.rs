@@ -15,6 +15,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 
 use crate::connection::{Connection, Wants, World};
 use crate::flow::Flows;
+use crate::languages::Delivery;
 use crate::names::Names;
 use crate::record::{Caller, Ledger, Report, canonical};
 use crate::relay::Relay;
@@ -183,6 +184,8 @@ struct Server<'a> {
     live: usize,
     all: u64,
     opened: usize,
+    /// What the next data connection shall say.
+    due: Option<Delivery>,
     /// Given up when there are no more descriptors, so that somebody can be turned away.
     spare: Option<File>,
 }
@@ -201,6 +204,7 @@ impl<'a> Server<'a> {
             live: 0,
             all: 0,
             opened: 0,
+            due: None,
             spare: File::open("/dev/null").ok(),
             shared,
         };
@@ -315,6 +319,9 @@ impl<'a> Server<'a> {
             Source::Connection(connection, before) => {
                 let alive = connection.ready(&mut self.world());
                 self.settle(connection, before, near);
+                if let Some(delivery) = connection.delivery.take() {
+                    self.deliver(delivery);
+                }
                 alive
             }
             Source::Relay(relay) => {
@@ -343,6 +350,33 @@ impl<'a> Server<'a> {
         if connection.wants != *before {
             *before = connection.wants;
             self.modify(connection.stream.as_raw_fd(), token, *before);
+        }
+    }
+
+    /// Gives the newest data connection what to say; when there is none yet, the next one.
+    fn deliver(&mut self, delivery: Delivery) {
+        let newest = self
+            .sources
+            .iter()
+            .filter(|(_, source)| matches!(source, Source::Connection(data, _) if data.is_data()))
+            .map(|(token, _)| *token)
+            .max();
+        let Some(token) = newest else {
+            self.due = Some(delivery);
+            return;
+        };
+        let Some(mut source) = self.sources.remove(&token) else {
+            return;
+        };
+        let mut alive = true;
+        if let Source::Connection(data, before) = &mut source {
+            alive = data.deliver(delivery);
+            self.settle(data, before, token);
+        }
+        if alive {
+            self.sources.insert(token, source);
+        } else {
+            self.end(source);
         }
     }
 
@@ -440,7 +474,12 @@ impl<'a> Server<'a> {
             }
             return;
         }
-        let connection = Connection::new(stream, caller, &self.world());
+        let mut connection = Connection::new(stream, caller, &self.world());
+        if connection.is_data()
+            && let Some(delivery) = self.due.take()
+        {
+            connection.deliver(delivery);
+        }
         let first = Wants {
             read: true,
             write: false,

@@ -8,12 +8,16 @@ use crate::record::{Ledger, Notes};
 use crate::settings::{PASSIVE_PORT, Simulation};
 
 pub(crate) mod answers;
+mod ftp;
 mod http1;
 mod http2;
 mod line;
 mod lookup;
 mod metadata;
+mod postgres;
+mod redis;
 mod smtp;
+mod stratum;
 mod websocket;
 
 /// Where a conversation takes place.
@@ -52,6 +56,13 @@ pub(crate) enum Next {
     Become(Box<dyn Talk>, Vec<u8>),
 }
 
+/// What shall be said on the next data connection.
+pub(crate) struct Delivery {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether the client will want TLS there.
+    pub(crate) private: bool,
+}
+
 /// What a language may see and do.
 pub(crate) struct Scene<'a> {
     pub(crate) simulation: &'a Simulation,
@@ -60,6 +71,7 @@ pub(crate) struct Scene<'a> {
     /// What is answered.
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) next: Next,
+    pub(crate) delivery: Option<Delivery>,
     pub(crate) names: &'a mut Names,
     pub(crate) ledger: &'a mut Ledger,
     /// Who speaks.
@@ -92,7 +104,7 @@ pub(crate) enum First {
 }
 
 /// Most bytes that are needed to tell a language.
-const TELLING: usize = 64;
+const TELLING: usize = 4 << 10;
 
 /// What a server says before the client says anything: at once where its port tells that it begins, and else when the
 /// client `waited` in vain. `None` when it is the client's turn.
@@ -122,7 +134,6 @@ pub(crate) fn recognise(said: &[u8], place: &Place, over: bool) -> First {
     if said.is_empty() {
         return First::More;
     }
-    let more = !over && said.len() < TELLING;
     if !place.encrypted && is_tls(said) {
         return if said.len() >= 3 || over {
             First::Tls
@@ -131,22 +142,50 @@ pub(crate) fn recognise(said: &[u8], place: &Place, over: bool) -> First {
         };
     }
     if place.port == 53 && !place.encrypted {
-        return First::Is(Box::new(lookup::Lookup::default()));
+        return First::Is(Box::<lookup::Lookup>::default());
     }
-    if smtp::recognise(said) || matches!(place.port, 25 | 465 | 587 | 2525) && !said.starts_with(b"GET ") {
-        return First::Is(Box::new(smtp::Smtp::default()));
-    }
-    match http2::recognise(said) {
-        Some(true) => return First::Is(Box::new(http2::Http2::default())),
-        None if more => return First::More,
+    // ports at which we greeted, and so told which language we speak
+    let http = ["GET ", "POST ", "PUT ", "HEAD "]
+        .iter()
+        .any(|verb| said.starts_with(verb.as_bytes()));
+    match place.port {
+        PASSIVE_PORT => return First::Is(Box::new(Plain("ftp-data"))),
+        22 => return First::Is(Box::new(Plain("ssh"))),
+        25 | 465 | 587 | 2525 if !http => return First::Is(Box::<smtp::Smtp>::default()),
+        21 | 990 if !http => return First::Is(Box::<ftp::Ftp>::default()),
         _ => {}
     }
-    match http1::recognise(said) {
-        Some(true) => return First::Is(Box::new(http1::Http1::default())),
-        None if more => return First::More,
-        _ => {}
+    if smtp::recognise(said) {
+        return First::Is(Box::<smtp::Smtp>::default());
     }
-    First::Is(Box::new(Raw))
+    if ftp::recognise(said) {
+        return First::Is(Box::<ftp::Ftp>::default());
+    }
+    let mut more = false;
+    let mut is = |answer: Option<bool>| {
+        more |= answer.is_none();
+        answer == Some(true)
+    };
+    if is(http2::recognise(said)) {
+        return First::Is(Box::<http2::Http2>::default());
+    }
+    if is(http1::recognise(said)) {
+        return First::Is(Box::<http1::Http1>::default());
+    }
+    if is(stratum::recognise(said)) {
+        return First::Is(Box::<stratum::Stratum>::default());
+    }
+    if is(redis::recognise(said)) || (place.port == 6379 && said.first().is_some_and(u8::is_ascii_alphabetic))
+    {
+        return First::Is(Box::<redis::Redis>::default());
+    }
+    if is(postgres::recognise(said)) {
+        return First::Is(Box::<postgres::Postgres>::default());
+    }
+    if more && !over && said.len() < TELLING {
+        return First::More;
+    }
+    First::Is(Box::new(Plain("raw")))
 }
 
 /// The beginning of a record that holds a client's hello.
@@ -154,13 +193,16 @@ fn is_tls(said: &[u8]) -> bool {
     said[0] == 0x16 && said.get(1).is_none_or(|b| *b == 3) && said.get(2).is_none_or(|b| *b <= 4)
 }
 
-/// Nothing that we know: it is kept, and answered nothing.
-pub(crate) struct Raw;
+/// Nothing that we understand: it is kept, and answered nothing. It has a name where its port tells one.
+pub(crate) struct Plain(&'static str);
 
-impl Talk for Raw {
+impl Talk for Plain {
     fn name(&self) -> &'static str {
-        "raw"
+        self.0
     }
 
     fn hear(&mut self, _: &[u8], _: &mut Scene<'_>) {}
 }
+
+#[cfg(test)]
+mod tests;
