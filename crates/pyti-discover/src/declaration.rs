@@ -16,6 +16,9 @@ pub(crate) struct Project {
     pub(crate) pyproject: toml::Table,
     pub(crate) setup_cfg: Ini,
     pub(crate) tox_ini: Ini,
+    pub(crate) tox_toml: toml::Table,
+    pub(crate) hatch_toml: toml::Table,
+    pub(crate) pixi_toml: toml::Table,
 }
 
 impl Project {
@@ -26,11 +29,19 @@ impl Project {
                 toml::Table::new()
             })
         });
+        let table = |path: &str| {
+            tree.text(path)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default()
+        };
         let read = |path: &str| tree.text(path).map(|text| ini::read(&text)).unwrap_or_default();
         Self {
             build: build(&pyproject),
             setup_cfg: read("setup.cfg"),
             tox_ini: read("tox.ini"),
+            tox_toml: table("tox.toml"),
+            hatch_toml: table("hatch.toml"),
+            pixi_toml: table("pixi.toml"),
             pyproject,
         }
     }

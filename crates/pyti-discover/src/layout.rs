@@ -54,7 +54,8 @@ pub fn layout(
             let rest = path.strip_prefix(root)?.strip_prefix('/')?;
             Some(format!("{name}/{rest}"))
         });
-        let Some(place) = inside.filter(|_| recipe.runner != Runner::Doctest) else {
+        let named = !matches!(recipe.runner, Runner::Doctest | Runner::Script | Runner::Django);
+        let Some(place) = inside.filter(|_| named) else {
             kept.push(layout.arguments.len());
             layout.arguments.push(argument.clone());
             continue;
@@ -99,6 +100,9 @@ pub fn layout(
             layout.arguments.drain(at..(at + 2).min(layout.arguments.len()));
         }
     }
+    if matches!(recipe.runner, Runner::Zope | Runner::Trial | Runner::Nose2) {
+        layout.arguments = by_module(recipe.runner, &layout.arguments, files);
+    }
     if recipe.sources.is_hidden() {
         layout.hide = hidden
             .into_iter()
@@ -106,6 +110,59 @@ pub fn layout(
             .collect();
     }
     layout
+}
+
+/// The command of a runner that is a module, with the places that are paths of the tree or names of what is installed.
+fn by_module(runner: Runner, places: &[String], files: &[String]) -> Vec<String> {
+    let is_path = |place: &str| {
+        let folder = format!("{place}/");
+        files
+            .iter()
+            .any(|file| file == place || file.starts_with(&folder))
+    };
+    let dotted = |place: &String| {
+        if is_path(place) {
+            place.trim_end_matches(".py").replace('/', ".")
+        } else {
+            place.clone()
+        }
+    };
+    let mut arguments = vec!["-m".to_owned()];
+    match runner {
+        Runner::Zope => {
+            arguments.push("zope.testrunner".to_owned());
+            // what is installed is looked for where it is installed, and the rest in the tree
+            if places.iter().any(|place| !is_path(place)) {
+                arguments.push("--test-path={site}".to_owned());
+            }
+            if places.iter().any(|place| is_path(place)) {
+                arguments.push("--test-path=.".to_owned());
+            }
+            for place in places {
+                let name = dotted(place);
+                // a module is found in its package
+                let package = if place.ends_with(".py") {
+                    name.rsplit_once('.')
+                        .map_or("", |(package, _)| package)
+                        .to_owned()
+                } else {
+                    name
+                };
+                if !package.is_empty() {
+                    arguments.extend(["-s".to_owned(), package]);
+                }
+            }
+        }
+        Runner::Nose2 => {
+            arguments.push("nose2".to_owned());
+            arguments.extend(places.iter().map(dotted));
+        }
+        _ => {
+            arguments.push("twisted.trial".to_owned());
+            arguments.extend(places.iter().map(dotted));
+        }
+    }
+    arguments
 }
 
 /// Whether tests in a package are in a folder that is none itself, so that no name leads to them where it is installed.
@@ -266,6 +323,63 @@ mod tests {
         };
         assert_eq!(arguments("x/tests"), ["discover", "-s", "x.tests"]);
         assert_eq!(arguments("tests"), ["discover", "-s", "tests", "-t", "."]);
+    }
+
+    #[test]
+    fn runners_that_are_modules_are_told_where_to_look() {
+        let inspection = Inspection {
+            importable: [("zope".to_owned(), "src/zope".to_owned())].into(),
+            ..Inspection::default()
+        };
+        let files = [
+            "src/zope/x/tests/__init__.py",
+            "tests/test_a.py",
+            "tests/__init__.py",
+        ]
+        .map(str::to_owned);
+        let installed = ["zope.x".to_owned(), "zope.x.tests".to_owned()];
+        let of = |runner, places: &[&str]| {
+            layout(&inspection, &recipe(runner, places), &files, &installed)
+                .arguments
+                .join(" ")
+        };
+        assert_eq!(
+            of(Runner::Zope, &["src/zope/x/tests"]),
+            "-m zope.testrunner --test-path={site} -s zope.x.tests"
+        );
+        assert_eq!(
+            of(Runner::Zope, &["tests"]),
+            "-m zope.testrunner --test-path=. -s tests"
+        );
+        assert_eq!(
+            of(Runner::Trial, &["src/zope/x/tests"]),
+            "-m twisted.trial zope.x.tests"
+        );
+        assert_eq!(of(Runner::Nose2, &["tests/test_a.py"]), "-m nose2 tests.test_a");
+        let script = Recipe {
+            cwd: "tests".to_owned(),
+            ..recipe(Runner::Script, &["run.py"])
+        };
+        let layout = layout(&inspection, &script, &files, &installed);
+        assert_eq!(
+            (layout.arguments, layout.cwd),
+            (vec!["run.py".to_owned()], "tests".to_owned())
+        );
+        assert_eq!(layout.hide, ["src/zope"]);
+    }
+
+    #[test]
+    fn sources_that_stay_are_not_hidden() {
+        let inspection = Inspection {
+            importable: [("x".to_owned(), "x.py".to_owned())].into(),
+            ..Inspection::default()
+        };
+        let mut visible = recipe(Runner::Pytest, &["tests"]);
+        let hide =
+            |recipe: &Recipe| layout(&inspection, recipe, &["x.py".to_owned()], &["x".to_owned()]).hide;
+        assert_eq!(hide(&visible), ["x.py"]);
+        visible.sources = pyti_model::raw::Sources::Visible;
+        assert!(hide(&visible).is_empty());
     }
 
     #[test]

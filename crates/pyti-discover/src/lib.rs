@@ -3,10 +3,12 @@
 //! [`inspect`] climbs the ladders of `docs/tests.md`; [`layout`] says how the tree is arranged so that the tests meet
 //! the installed distribution. In a box the verb `__inspect` does the reading: [`main`], [`argv`], [`parse`].
 
+mod commandline;
 mod commands;
 mod declaration;
 mod doctests;
 pub mod escalate;
+mod evidence;
 mod importable;
 mod imports;
 mod ini;
@@ -15,6 +17,7 @@ mod poetry;
 mod pytest;
 mod python;
 mod requirements;
+mod services;
 mod setup;
 mod stdlib;
 mod suite;
@@ -22,6 +25,7 @@ mod tables;
 mod tox;
 mod tree;
 mod verb;
+mod workflow;
 
 use pyti_model::raw::Inspection;
 

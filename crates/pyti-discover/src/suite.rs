@@ -73,6 +73,8 @@ pub(crate) struct Suite {
     pub(crate) doctest_modules: Vec<String>,
     /// Top-level modules of the distribution with prompts, be they tests or illustrations.
     pub(crate) prompts: BTreeSet<String>,
+    /// Files of tests that run doctests of modules themselves, and the word that shows it.
+    pub(crate) doctested: Vec<(String, &'static str)>,
 }
 
 struct Look {
@@ -81,6 +83,7 @@ struct Look {
     tests: bool,
     imports: Imports,
     plugins: BTreeSet<&'static str>,
+    doctests: Option<&'static str>,
 }
 
 impl Suite {
@@ -145,6 +148,9 @@ impl Suite {
                     *suite.imports.entry(name.clone()).or_default() |= *hard;
                 }
                 suite.plugins.extend(look.plugins.iter().copied());
+                suite
+                    .doctested
+                    .extend(look.doctests.map(|word| ((*path).to_owned(), word)));
             }
         }
         (suite.doctest_modules, suite.prompts) = doctest_modules(tree, importable, rejected);
@@ -232,6 +238,9 @@ fn look(text: &str) -> Look {
         tests,
         imports,
         plugins,
+        doctests: ["DocTestSuite(", "doctest.testmod("]
+            .into_iter()
+            .find(|word| text.contains(word)),
     }
 }
 

@@ -6,6 +6,7 @@ import time
 
 sys.path[0:1] = []
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pyti_pin
 import pyti_results as results
 sys.path[0:1] = []
 import doctest
@@ -31,6 +32,7 @@ def run(name, tests):
 def main():
     results.open_results(sys.argv[1])
     config = json.loads(sys.argv[2])
+    pyti_pin.install(config)
     what = sys.argv[3:]
     sys.argv[:] = ["doctest"]
     results.tell(e="version", version="%d.%d" % sys.version_info[:2])

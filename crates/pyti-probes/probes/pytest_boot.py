@@ -9,6 +9,7 @@ import sys
 
 sys.path[0:1] = []
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pyti_pin
 import pyti_results as results
 sys.path[0:1] = []
 
@@ -257,16 +258,22 @@ def is_value(option, word):
     return not word.startswith("-") and (option in VALUED or not os.path.exists(word.split("::")[0]))
 
 
+def prepare(pytest):
+    """Marks the hooks of the plugin."""
+    for hook in (Plugin.pytest_xdist_getremotemodule, Plugin.pytest_testnodedown):
+        pytest.hookimpl(optionalhook=True)(hook)
+    pytest.hookimpl(tryfirst=True)(Plugin.pytest_load_initial_conftests)
+
+
 def main():
     results.open_results(sys.argv[1])
     config = json.loads(sys.argv[2])
+    pyti_pin.install(config)
     arguments = sys.argv[3:]
     sys.argv[:] = ["pytest"] + arguments
     try:
         import pytest
-        for hook in (Plugin.pytest_xdist_getremotemodule, Plugin.pytest_testnodedown):
-            pytest.hookimpl(optionalhook=True)(hook)
-        pytest.hookimpl(tryfirst=True)(Plugin.pytest_load_initial_conftests)
+        prepare(pytest)
     except BaseException as error:
         results.tell(e="no_runner", error=results.describe(error))
         return 1

@@ -6,6 +6,7 @@ import time
 
 sys.path[0:1] = []
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pyti_pin
 import pyti_results as results
 sys.path[0:1] = []
 import unittest
@@ -100,6 +101,7 @@ def suite(arguments):
 def main():
     results.open_results(sys.argv[1])
     config = json.loads(sys.argv[2])
+    pyti_pin.install(config)
     arguments = sys.argv[3:]
     sys.argv[:] = ["unittest"]
     sys.path.insert(0, os.getcwd())

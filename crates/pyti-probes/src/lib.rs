@@ -16,6 +16,8 @@ pub mod test;
 pub fn files() -> &'static [(&'static str, &'static str)] {
     &[
         ("pyti_results.py", include_str!("../probes/pyti_results.py")),
+        ("pyti_pin.py", include_str!("../probes/pyti_pin.py")),
+        ("pyti_watch.py", include_str!("../probes/pyti_watch.py")),
         ("hook.py", include_str!("../probes/hook.py")),
         ("start.py", include_str!("../probes/start.py")),
         ("importer.py", include_str!("../probes/importer.py")),
@@ -23,6 +25,7 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
         ("pytest_boot.py", include_str!("../probes/pytest_boot.py")),
         ("unittest_run.py", include_str!("../probes/unittest_run.py")),
         ("doctest_run.py", include_str!("../probes/doctest_run.py")),
+        ("script_run.py", include_str!("../probes/script_run.py")),
     ]
 }
 

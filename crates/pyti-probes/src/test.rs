@@ -41,11 +41,17 @@ pub fn argv(invocation: &Invocation<'_>, request: &Request<'_>) -> Vec<String> {
         "subjects": request.subject_modules,
         "site": request.site_packages,
         // the sources lie about: only what is installed may be imported all the same
+        "runner": request.recipe.runner.word(),
         "pin": !request.recipe.sources.is_hidden(),
     });
     invocation.argv(
         probe,
-        std::iter::once(config.to_string()).chain(request.arguments.iter().cloned()),
+        std::iter::once(config.to_string()).chain(
+            request
+                .arguments
+                .iter()
+                .map(|argument| argument.replace("{site}", request.site_packages)),
+        ),
     )
 }
 

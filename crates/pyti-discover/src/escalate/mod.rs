@@ -176,6 +176,7 @@ fn unhad(
         .into_iter()
         .find(|other| {
             !tried.iter().any(|t| same_command(&t.recipe, other))
+                && other.runner != Runner::Doctest
                 && !blamed
                     .iter()
                     .any(|line| other.requirements.iter().any(|o| canonical(o) == canonical(line)))
@@ -325,10 +326,12 @@ fn other_runner(inspection: &Inspection, tried: &[Tried], test: &Test) -> Option
     if ran > 0 {
         return None;
     }
-    let other = main_recipes(inspection)
-        .into_iter()
-        .find(|other| !tried.iter().any(|t| same_command(&t.recipe, other)))?;
-    let because = if test.counts.errors > 0 || !test.collection_errors.is_empty() {
+    let broken = test.counts.errors > 0 || !test.collection_errors.is_empty() || !test.finished;
+    let other = main_recipes(inspection).into_iter().find(|other| {
+        // a few prompts that hold never stand for a suite that cannot be run
+        !tried.iter().any(|t| same_command(&t.recipe, other)) && (other.runner != Runner::Doctest || !broken)
+    })?;
+    let because = if broken {
         "the recipe before could not run a single test"
     } else {
         "the recipe before found no tests"

@@ -106,6 +106,22 @@ fn no_tests_lead_to_the_next_runner_and_never_to_what_is_run_besides() {
 }
 
 #[test]
+fn doctests_stand_for_a_suite_without_tests_and_never_for_a_broken_one() {
+    let mut inspection = inspection();
+    inspection.recipes[1] = recipe(Runner::Doctest, &[]);
+    inspection.recipes.truncate(2);
+    let first = inspection.recipes[0].clone();
+    let found = next(&inspection, &[ran(&first, 0, 0)], &situation()).unwrap();
+    assert_eq!(found.recipe.runner, Runner::Doctest);
+    assert_eq!(
+        next(&inspection, &[broken(&first, "SyntaxError: no")], &situation()),
+        None
+    );
+    let lost = unhad(&first, "Because pytest was not found in the package registry");
+    assert_eq!(next(&inspection, &[lost], &situation()), None);
+}
+
+#[test]
 fn a_missing_module_becomes_a_requirement_when_somebody_says_which() {
     let inspection = inspection();
     let of = |text: &str| next(&inspection, &[broken(&inspection.recipes[0], text)], &situation()).unwrap();

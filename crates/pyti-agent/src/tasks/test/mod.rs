@@ -16,7 +16,7 @@ use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
 use pyti_model::outcome::{Reason, ReasonCode};
 use pyti_model::plan::Purpose;
-use pyti_model::raw::{Attempt, AttemptResult, AttemptUse, RawData, Recipe, Test, TestOutcome};
+use pyti_model::raw::{Attempt, AttemptResult, AttemptUse, RawData, Recipe, Runner, Test, TestOutcome};
 
 pub(crate) use wanted::{Choice, lock_runtime, lock_test};
 
@@ -220,7 +220,9 @@ impl Story {
         let Some((chosen, first)) = &self.settings[taken] else {
             return Ok(ran);
         };
-        if chosen.recipe.besides || first.limit.is_some() || first.raw.counts.executed() == 0 {
+        // another runner than pytest runs them by itself: their authors' tests load them
+        if chosen.recipe.runner != Runner::Pytest || first.limit.is_some() || first.raw.counts.executed() == 0
+        {
             return Ok(ran);
         }
         for recipe in bench.inspection.recipes.iter().filter(|r| r.besides) {

@@ -1,18 +1,21 @@
 //! The ladder of requirements: the first rung that gives something wins.
 
+mod declared;
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use toml::Value;
+use pyti_model::raw::Evidence;
 
-use crate::declaration::{Project, strings};
-use crate::ini;
-use crate::python::Literal;
-use crate::setup;
+use crate::declaration::Project;
+use crate::evidence;
+use crate::stdlib;
 use crate::suite::Suite;
 use crate::tables;
-use crate::tox;
 use crate::tree::Tree;
-use crate::{poetry, stdlib};
+use crate::workflow::Workflow;
+use declared::{extras, group, tools};
+use files::{files, is_text, read_file, tests_require};
 
 /// What tests want beside the distribution.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -20,8 +23,116 @@ pub(crate) struct Wanted {
     pub(crate) lines: Vec<String>,
     pub(crate) extras: Vec<String>,
     pub(crate) why: Vec<String>,
+    /// The file that says so, and a text that leads to its line; the first of the texts that is there counts.
+    file: String,
+    needles: Vec<String>,
     /// Names that the extras bring, where their content is known.
     brought: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// It stands under this key in a table.
+    fn key(mut self, key: &str) -> Self {
+        self.needles = [
+            format!("{key} = ["),
+            format!("{key}=["),
+            format!("\"{key}\" = ["),
+            format!("dev-dependencies.{key}"),
+            format!("group.{key}"),
+            format!("envs.{key}"),
+            format!("{key} ="),
+            format!("'{key}':"),
+            format!("\"{key}\":"),
+            format!("{key}="),
+        ]
+        .into();
+        self
+    }
+
+    /// With where it was found.
+    fn found(mut self, file: &str, needle: &str) -> Self {
+        file.clone_into(&mut self.file);
+        self.needles.push(needle.to_owned());
+        self
+    }
+
+    /// Where it was found: one of the files in which such things stand.
+    fn located(&self, tree: &dyn Tree) -> Option<Evidence> {
+        let what = self.why.first()?;
+        let places: Vec<(&str, &String)> = if self.file.is_empty() {
+            ["pyproject.toml", "setup.cfg", "setup.py"]
+                .iter()
+                .flat_map(|file| self.needles.iter().map(|needle| (*file, needle)))
+                .collect()
+        } else {
+            self.needles
+                .iter()
+                .map(|needle| (self.file.as_str(), needle))
+                .collect()
+        };
+        let found = places
+            .iter()
+            .map(|(file, needle)| evidence::at(tree, file, needle, what.clone()))
+            .find(|evidence| evidence.line > 0);
+        let whole = || (!self.file.is_empty()).then(|| evidence::at(tree, &self.file, "", what.clone()));
+        found.or_else(whole)
+    }
+
+    fn place(&self, tree: &dyn Tree) -> String {
+        match self.located(tree) {
+            Some(Evidence { file, line, .. }) if line > 0 => format!(" ({file}:{line})"),
+            Some(Evidence { file, .. }) => format!(" ({file})"),
+            None => String::new(),
+        }
+    }
+
+    /// Where it was found, for people and machines.
+    pub(crate) fn evidence(&self, tree: &dyn Tree) -> Vec<Evidence> {
+        self.located(tree).into_iter().collect()
+    }
+}
+
+/// What a tool of the developers wants; files and groups that it names are read.
+fn from_flow(
+    tree: &dyn Tree,
+    flow: &Workflow,
+    groups: &BTreeMap<String, Vec<String>>,
+    extras: &BTreeMap<String, Vec<String>>,
+) -> Option<Wanted> {
+    let mut wanted = Wanted {
+        why: vec![format!("requirements: {}", flow.rung)],
+        ..Wanted::default()
+    }
+    .found(&flow.file, &flow.needle);
+    let mut bounds = Vec::new();
+    for line in &flow.lines {
+        if let Some(file) = line.strip_prefix("-r").map(str::trim) {
+            files::read_file(tree, file, &mut wanted.lines);
+        } else if let Some(file) = line.strip_prefix("-c").map(str::trim) {
+            bounds.extend(files::constraints(tree, file));
+        } else if !line.starts_with(['-', '.', '/']) && !line.contains("://") && !line.contains('{') {
+            push(&mut wanted.lines, line);
+        }
+    }
+    files::bound(&mut wanted.lines, &bounds);
+    for name in &flow.groups {
+        let found = groups.iter().find(|(key, _)| canonical(key) == canonical(name));
+        for line in found.into_iter().flat_map(|(_, lines)| lines) {
+            push(&mut wanted.lines, line);
+        }
+    }
+    for name in &flow.extras {
+        if let Some((key, lines)) = extras.iter().find(|(key, _)| canonical(key) == canonical(name)) {
+            wanted.brought.extend(lines.iter().map(|line| canonical(line)));
+            wanted.extras.push(key.clone());
+        }
+    }
+    // coverage alone is no requirement of tests
+    let measured = wanted
+        .lines
+        .iter()
+        .all(|line| matches!(canonical(line).as_str(), "coverage" | "pytest-cov"));
+    (!wanted.extras.is_empty() || !wanted.lines.is_empty() && !measured).then_some(wanted)
 }
 
 /// Names of groups and extras that are for tests, best first.
@@ -58,7 +169,7 @@ pub(crate) fn known(tree: &dyn Tree, project: &Project) -> Vec<String> {
     let groups = project.table(&["dependency-groups"]).cloned().unwrap_or_default();
     let group_lines = groups
         .keys()
-        .map(|key| (key.clone(), group(&groups, key, 0)))
+        .map(|key| (key.clone(), group(&groups, key)))
         .collect();
     let declared = all_declared(&group_lines, &extras(tree, project), tree);
     declared.into_values().take(MOST).collect()
@@ -70,23 +181,48 @@ pub(crate) fn climb(
     name: &str,
     project: &Project,
     suite: &Suite,
+    flows: &[Workflow],
     rejected: &mut Vec<String>,
 ) -> Wanted {
     let extras = extras(tree, project);
     let groups = project.table(&["dependency-groups"]).cloned().unwrap_or_default();
     let group_lines: BTreeMap<String, Vec<String>> = groups
         .keys()
-        .map(|key| (key.clone(), group(&groups, key, 0)))
+        .map(|key| (key.clone(), group(&groups, key)))
         .collect();
-    let mut wanted = by_name(&group_lines, "dependency group")
-        .or_else(|| extra(by_name(&extras, "extra")))
-        .or_else(|| by_content(&group_lines, "dependency group"))
-        .or_else(|| extra(by_content(&extras, "extra")))
-        .or_else(|| tools(project))
-        .or_else(|| from_tox(tree, project, &group_lines, &extras))
-        .or_else(|| files(tree))
-        .or_else(|| tests_require(tree, project))
-        .unwrap_or_default();
+    let flow = |flow: &Workflow| from_flow(tree, flow, &group_lines, &extras);
+    let default = |wanted: bool| flows.iter().filter(move |flow| flow.is_default == wanted);
+    let mut rungs = vec![
+        by_name(&group_lines, "dependency group"),
+        extra(by_name(&extras, "extra")),
+        by_content(&group_lines, "dependency group"),
+        extra(by_content(&extras, "extra")),
+        tools(project),
+    ];
+    rungs.extend(default(true).map(flow));
+    rungs.push(files(tree));
+    let wheels = |flow: &&Workflow| flow.rung.starts_with("cibuildwheel");
+    rungs.extend(default(false).filter(wheels).map(flow));
+    rungs.push(tests_require(tree, project));
+    rungs.extend(default(false).filter(|flow| !wheels(flow)).map(flow));
+    let mut wanted = Wanted::default();
+    for rung in rungs.into_iter().flatten() {
+        if wanted.lines.is_empty() && wanted.extras.is_empty() {
+            wanted = rung;
+        } else if let (Some(why), Some(first)) = (rung.why.first(), wanted.why.first())
+            && why != first
+        {
+            // a plugin too many breaks suites: the first that gives something is all that is taken
+            let place = rung.place(tree);
+            let line = format!(
+                "{why}{place} is passed over for {}",
+                first.trim_start_matches("requirements: ")
+            );
+            if !rejected.contains(&line) {
+                rejected.push(line);
+            }
+        }
+    }
     if wanted.lines.is_empty() && wanted.extras.is_empty() {
         wanted
             .why
@@ -121,7 +257,7 @@ fn by_name(sets: &BTreeMap<String, Vec<String>>, kind: &str) -> Option<Wanted> {
         let (key, lines) = sets
             .iter()
             .find(|(key, _)| key.to_lowercase().replace('_', "-") == *name)?;
-        (!lines.is_empty()).then(|| taken(lines, format!("requirements: {kind} {key}")))
+        (!lines.is_empty()).then(|| taken(lines, format!("requirements: {kind} {key}")).key(key))
     })
 }
 
@@ -139,7 +275,7 @@ fn by_content(sets: &BTreeMap<String, Vec<String>>, kind: &str) -> Option<Wanted
         .iter()
         .filter(|(key, lines)| fit(key) && has(lines))
         .min_by_key(|(key, lines)| (!key.contains("test"), !key.contains("dev"), lines.len()))?;
-    Some(taken(lines, format!("requirements: {kind} {key}")))
+    Some(taken(lines, format!("requirements: {kind} {key}")).key(key))
 }
 
 fn taken(lines: &[String], why: String) -> Wanted {
@@ -148,232 +284,6 @@ fn taken(lines: &[String], why: String) -> Wanted {
         why: vec![why],
         ..Wanted::default()
     }
-}
-
-/// Lines of a dependency group (PEP 735), with the groups that it includes.
-fn group(groups: &toml::Table, key: &str, depth: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    if depth > 8 {
-        return lines;
-    }
-    for entry in groups.get(key).and_then(Value::as_array).into_iter().flatten() {
-        match entry {
-            Value::String(line) => push(&mut lines, line),
-            Value::Table(table) => {
-                if let Some(other) = table.get("include-group").and_then(Value::as_str) {
-                    for line in group(groups, find_key(groups, other).unwrap_or(other), depth + 1) {
-                        push(&mut lines, &line);
-                    }
-                }
-            }
-            _ => {}
-        }
-        if lines.len() > 500 {
-            break;
-        }
-    }
-    lines
-}
-
-fn find_key<'a>(groups: &'a toml::Table, name: &str) -> Option<&'a str> {
-    let plain = |text: &str| text.to_lowercase().replace(['_', '.'], "-");
-    groups
-        .keys()
-        .map(String::as_str)
-        .find(|key| plain(key) == plain(name))
-}
-
-/// Extras with their lines, from pyproject.toml, setup.cfg, setup.py or poetry.
-fn extras(tree: &dyn Tree, project: &Project) -> BTreeMap<String, Vec<String>> {
-    let mut extras: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, lines) in project
-        .table(&["project", "optional-dependencies"])
-        .into_iter()
-        .flatten()
-    {
-        extras.insert(name.clone(), strings(Some(lines)));
-    }
-    for (name, lines) in project
-        .setup_cfg
-        .get("options.extras_require")
-        .into_iter()
-        .flatten()
-    {
-        extras
-            .entry(name.clone())
-            .or_insert_with(|| ini::lines(lines).map(str::to_owned).collect());
-    }
-    if let Some(Literal::Map(map)) = setup::arguments(tree).get("extras_require") {
-        for (name, lines) in map {
-            extras.entry(name.clone()).or_insert_with(|| lines.strings());
-        }
-    }
-    for (name, lines) in project.table(&["tool", "poetry", "extras"]).into_iter().flatten() {
-        extras.entry(name.clone()).or_insert_with(|| strings(Some(lines)));
-    }
-    extras
-}
-
-/// Tables of pdm, poetry, hatch and uv.
-fn tools(project: &Project) -> Option<Wanted> {
-    let mut sets: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, lines) in project
-        .table(&["tool", "pdm", "dev-dependencies"])
-        .into_iter()
-        .flatten()
-    {
-        sets.insert(
-            name.clone(),
-            strings(Some(lines))
-                .into_iter()
-                .filter(|line| !line.starts_with("-e"))
-                .collect(),
-        );
-    }
-    for (name, group) in project.table(&["tool", "poetry", "group"]).into_iter().flatten() {
-        if let Some(table) = group.get("dependencies").and_then(Value::as_table) {
-            sets.insert(name.clone(), poetry::lines(table));
-        }
-    }
-    if let Some(table) = project.table(&["tool", "poetry", "dev-dependencies"]) {
-        sets.insert("dev".to_owned(), poetry::lines(table));
-    }
-    for (name, environment) in project.table(&["tool", "hatch", "envs"]).into_iter().flatten() {
-        let mut lines = strings(environment.get("dependencies"));
-        lines.extend(strings(environment.get("extra-dependencies")));
-        if !lines.is_empty() {
-            sets.insert(if name == "hatch-test" { "test" } else { name }.to_owned(), lines);
-        }
-    }
-    let uv = strings(
-        project
-            .table(&["tool", "uv"])
-            .and_then(|uv| uv.get("dev-dependencies")),
-    );
-    if !uv.is_empty() {
-        sets.entry("dev".to_owned()).or_insert(uv);
-    }
-    by_name(&sets, "table of a tool,").or_else(|| by_content(&sets, "table of a tool,"))
-}
-
-fn from_tox(
-    tree: &dyn Tree,
-    project: &Project,
-    groups: &BTreeMap<String, Vec<String>>,
-    extras: &BTreeMap<String, Vec<String>>,
-) -> Option<Wanted> {
-    let environment = tox::environment(project)?;
-    let mut wanted = Wanted {
-        why: vec!["requirements: tox's test environment".to_owned()],
-        ..Wanted::default()
-    };
-    for dep in &environment.deps {
-        if let Some(file) = dep.strip_prefix("-r").map(str::trim) {
-            read_file(tree, file, &mut wanted.lines, 0);
-        } else if !dep.starts_with('-') {
-            push(&mut wanted.lines, dep);
-        }
-    }
-    for name in &environment.groups {
-        for line in groups.get(name).into_iter().flatten() {
-            push(&mut wanted.lines, line);
-        }
-    }
-    for name in environment
-        .extras
-        .into_iter()
-        .filter(|name| extras.contains_key(name))
-    {
-        wanted
-            .brought
-            .extend(extras[&name].iter().map(|line| canonical(line)));
-        wanted.extras.push(name);
-    }
-    (!wanted.lines.is_empty() || !wanted.extras.is_empty()).then_some(wanted)
-}
-
-/// `requirements*test*.txt` and the like.
-fn files(tree: &dyn Tree) -> Option<Wanted> {
-    let rank = |path: &str| -> Option<u8> {
-        let lower = path.to_lowercase();
-        let name = lower.rsplit('/').next().unwrap_or(&lower);
-        if !is_text(name) || lower.matches('/').count() > 2 {
-            return None;
-        }
-        let folder =
-            lower.contains("requirements/") || lower.starts_with("tests/") || lower.starts_with("test/");
-        let requirements = name.contains("requirement") || name.contains("deps");
-        match () {
-            () if (requirements || lower.contains("requirements/")) && name.contains("test") => Some(0),
-            () if folder && requirements && (lower.starts_with("tests/") || lower.starts_with("test/")) => {
-                Some(1)
-            }
-            () if (requirements || lower.contains("requirements/")) && name.contains("dev") => Some(2),
-            () => None,
-        }
-    };
-    let (_, file) = tree
-        .files()
-        .iter()
-        .filter_map(|file| Some((rank(file)?, file)))
-        .min()?;
-    let mut lines = Vec::new();
-    read_file(tree, file, &mut lines, 0);
-    (!lines.is_empty()).then(|| taken(&lines, format!("requirements: {file}")))
-}
-
-/// Lines of a requirements file, with those that it names by `-r`; options, paths and addresses are left out.
-fn read_file(tree: &dyn Tree, path: &str, lines: &mut Vec<String>, depth: usize) {
-    let Some(text) = tree.text(path).filter(|_| depth < 6) else {
-        return;
-    };
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    for line in text.replace("\\\n", " ").lines() {
-        let line = line.split(" #").next().unwrap_or_default().trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if let Some(other) = line
-            .strip_prefix("--requirement")
-            .or_else(|| line.strip_prefix("-r"))
-        {
-            read_file(
-                tree,
-                &join(folder, other.trim_start_matches('=').trim()),
-                lines,
-                depth + 1,
-            );
-        } else if !line.starts_with(['-', '.', '/']) && !line.contains("://") {
-            push(lines, line.split(" --hash").next().unwrap_or(line).trim());
-        }
-    }
-}
-
-fn join(folder: &str, file: &str) -> String {
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in file.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
-fn tests_require(tree: &dyn Tree, project: &Project) -> Option<Wanted> {
-    let mut lines = setup::arguments(tree)
-        .get("tests_require")
-        .map(Literal::strings)
-        .unwrap_or_default();
-    if let Some(options) = project
-        .setup_cfg
-        .get("options")
-        .and_then(|options| options.get("tests_require"))
-    {
-        lines.extend(ini::lines(options).map(str::to_owned));
-    }
-    (!lines.is_empty()).then(|| taken(&lines, "requirements: tests_require".to_owned()))
 }
 
 /// Every distribution that the tree names anywhere: a missing import may be one of these.
@@ -394,7 +304,7 @@ fn all_declared(
         .filter(|f| f.contains("requirement") && is_text(f))
         .take(20)
     {
-        read_file(tree, file, &mut lines, 0);
+        read_file(tree, file, &mut lines);
     }
     lines.into_iter().map(|line| (canonical(&line), line)).collect()
 }
@@ -477,13 +387,6 @@ fn in_tree(tree: &dyn Tree, top: &str) -> bool {
     })
 }
 
-/// Whether a path is that of a plain text.
-fn is_text(path: &str) -> bool {
-    std::path::Path::new(path)
-        .extension()
-        .is_some_and(|extension| extension == "txt")
-}
-
 /// The canonical name at the beginning of a requirement line.
 pub(crate) fn canonical(line: &str) -> String {
     let name: String = line
@@ -519,7 +422,8 @@ mod tests {
         let project = Project::read(&tree, &mut rejected);
         let importable = crate::importable::find(&tree, "x", &project);
         let suite = Suite::find(&tree, &importable, &mut rejected);
-        climb(&tree, "x", &project, &suite, &mut rejected)
+        let flows = crate::workflow::all(&tree, &project, &mut rejected);
+        climb(&tree, "x", &project, &suite, &flows, &mut rejected)
     }
 
     #[test]
