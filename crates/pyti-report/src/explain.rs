@@ -11,7 +11,7 @@ use crate::paint::Ink;
 use crate::seen::{Proof, Seen, Traced};
 use crate::sentences::{shown, shown_str};
 use crate::talk::{self, Piece};
-use crate::tree::{Row, Tree};
+use crate::tree::Row;
 use crate::view;
 use crate::words::count;
 use crate::{Look, Run};
@@ -169,6 +169,7 @@ fn one(
         }
     }
     if let Some(text) = about(&finding.rule) {
+        let text = pyti_model::Foreign::from(text).visible_lines();
         lines.push(String::new());
         for part in text
             .lines()
@@ -301,7 +302,7 @@ fn ancestry(traced: &Traced<'_>, process: u32) -> String {
     let Ok(process) = usize::try_from(process) else {
         return String::new();
     };
-    let tree = Tree::of(traced.trace);
+    let tree = traced.tree();
     let path = tree.path(process);
     let names: Vec<String> = path
         .iter()
@@ -333,7 +334,7 @@ fn conversed(
     item: u32,
     look: &Look,
 ) -> Vec<String> {
-    let needles = talk::needles(seen, traced.trace, item);
+    let needles = talk::needles(seen, traced, item);
     let room = look.columns().saturating_sub(INDENT + 2);
     let mut lines = Vec::new();
     let (talks, more) = talk::talks(conversation, &needles);
@@ -360,7 +361,7 @@ fn conversed(
     {
         lines.extend(body_lines(&body, room, look));
     }
-    for (decoy, encoding) in talk::hidden(traced.trace, item) {
+    for (decoy, encoding) in talk::hidden(traced, item) {
         let how = if encoding == "raw" {
             "as it is".to_owned()
         } else {
@@ -434,7 +435,7 @@ fn wrapped(text: &str, room: usize, look: &Look) -> Vec<String> {
 
 /// The tree of a command's processes; those that the evidence names are marked.
 fn tree(traced: &Traced<'_>, marked: &BTreeMap<usize, Vec<usize>>, look: &Look) -> Vec<String> {
-    let tree = Tree::of(traced.trace);
+    let tree = traced.tree();
     let wanted: BTreeSet<usize> = marked.keys().copied().collect();
     let path: BTreeSet<usize> = wanted.iter().flat_map(|n| tree.path(*n)).collect();
     let columns = look.columns();

@@ -6,6 +6,7 @@
 mod deeds;
 mod diff;
 mod explain;
+mod export;
 mod findings;
 mod junit;
 mod markdown;
@@ -28,6 +29,7 @@ use pyti_judge::{JobRecord, Judgement};
 
 pub use diff::{diff_html, diff_json, diff_terminal};
 pub use explain::{NoFinding, explain};
+pub use export::{events_csv, indicators, package_analysis, sarif};
 pub use findings::{Found, findings};
 pub use junit::{JUnitError, junit};
 pub use markdown::markdown;

@@ -1,6 +1,6 @@
 //! The tree of a command's processes as a picture: names to the left, time to the right, what findings name lit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pyti_model::trace::{Act, DecoyUse, Deed, Result};
 
@@ -8,7 +8,7 @@ use crate::deeds::{self, Kind};
 use crate::page::lit::{self, Lit};
 use crate::seen::Traced;
 use crate::sentences::{shown, shown_str};
-use crate::tree::{Row, Tree};
+use crate::tree::Row;
 use crate::words::{counted, float};
 
 /// Height of a line, in pixels.
@@ -23,6 +23,8 @@ const DEEPEST: usize = 14;
 const LEAVES: usize = 6;
 /// Acts shown below processes that no finding names.
 const FEW_LEAVES: usize = 3;
+/// Marks on one process' bar.
+const TICKS: usize = 40;
 /// Width of the time scale in its own units.
 const WIDE: f64 = 1000.0;
 
@@ -72,7 +74,6 @@ pub(crate) struct Bar {
 /// Draws the folded tree of a trace. `anchor` says where on the page a process is told.
 pub(crate) fn picture(
     traced: &Traced<'_>,
-    tree: &Tree,
     rows: &[Row],
     lit: &Lit,
     anchor: &dyn Fn(usize) -> Option<String>,
@@ -90,6 +91,7 @@ pub(crate) fn picture(
     // where the line of the latest row of each depth is
     let mut at_depth: Vec<usize> = Vec::new();
     let mut leaves = leaves(traced, lit, rows);
+    let ticks = ticks(traced, lit);
     for row in rows {
         match row {
             Row::Process { process, depth } => {
@@ -122,7 +124,7 @@ pub(crate) fn picture(
                     end,
                     last,
                     line.y,
-                    &ticks(traced, lit, *process),
+                    ticks.get(process).map_or(&[][..], Vec::as_slice),
                 ));
                 line.name = name;
                 line.rest = rest;
@@ -153,7 +155,6 @@ pub(crate) fn picture(
             }
         }
     }
-    let _ = tree;
     Picture {
         height: HEAD + lines.len() * LINE + 6,
         span: deeds::at(last),
@@ -204,25 +205,23 @@ fn bar(began: u64, end: u64, last: u64, y: usize, ticks: &[u64]) -> Bar {
     }
 }
 
-/// When a process did what findings name.
-fn ticks(traced: &Traced<'_>, lit: &Lit, process: usize) -> Vec<u64> {
-    (0_u32..)
-        .zip(&traced.trace.acts)
-        .filter(|(at, act)| {
-            act.process.and_then(|n| usize::try_from(n).ok()) == Some(process)
-                && lit.place(traced.seq, *at).is_some()
-        })
-        .map(|(_, act)| act.at_us)
-        .take(40)
-        .collect()
+/// When each process did what findings name.
+fn ticks(traced: &Traced<'_>, lit: &Lit) -> BTreeMap<usize, Vec<u64>> {
+    let mut ticks: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    for (at, act) in lit.acts(traced) {
+        let process = act.process.and_then(|n| usize::try_from(n).ok());
+        if let Some(process) = process.filter(|_| lit.place(traced.seq, at).is_some()) {
+            let own = ticks.entry(process).or_default();
+            if own.len() < TICKS {
+                own.push(act.at_us);
+            }
+        }
+    }
+    ticks
 }
 
 /// The acts worth a line of their own, by process.
-fn leaves<'a>(
-    traced: &Traced<'a>,
-    lit: &Lit,
-    rows: &[Row],
-) -> std::collections::BTreeMap<usize, Vec<(&'a Act, u32)>> {
+fn leaves<'a>(traced: &Traced<'a>, lit: &Lit, rows: &[Row]) -> BTreeMap<usize, Vec<(&'a Act, u32)>> {
     let shown: BTreeSet<usize> = rows
         .iter()
         .filter_map(|row| match row {
@@ -230,20 +229,24 @@ fn leaves<'a>(
             Row::Folded { .. } => None,
         })
         .collect();
-    let mut leaves: std::collections::BTreeMap<usize, Vec<(&'a Act, u32)>> =
-        std::collections::BTreeMap::new();
+    let mut leaves: BTreeMap<usize, Vec<(&'a Act, u32)>> = BTreeMap::new();
     let mut said: BTreeSet<(usize, String, String)> = BTreeSet::new();
     // what findings name first
     for named in [true, false] {
-        for (at, act) in (0_u32..).zip(&traced.trace.acts) {
+        let acts: Vec<(u32, &Act)> = if named {
+            lit.acts(traced)
+        } else {
+            (0..).zip(&traced.trace.acts).collect()
+        };
+        for (at, act) in acts {
             let Some(process) = act.process.and_then(|n| usize::try_from(n).ok()) else {
                 continue;
             };
-            if !shown.contains(&process) || lit.place(traced.seq, at).is_some() != named {
-                continue;
-            }
             let most = if named { LEAVES } else { FEW_LEAVES };
-            if !named && !is_telling(act) || leaves.get(&process).map_or(0, Vec::len) >= most {
+            if !shown.contains(&process)
+                || !named && (!is_telling(act) || lit.place(traced.seq, at).is_some())
+                || leaves.get(&process).map_or(0, Vec::len) >= most
+            {
                 continue;
             }
             let (name, rest) = leaf_words(act, traced);

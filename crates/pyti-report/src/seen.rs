@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use pyti_model::Foreign;
 use pyti_model::effect::{Change, Effect};
-use pyti_model::trace::{Act, Decoy, Deed, EventRef, Trace, Written};
+use pyti_model::trace::{Act, Decoy, DecoyUse, Deed, EventRef, Trace, Written};
 
 use crate::Job;
+use crate::tree::Tree;
 
 /// The parts of a recording that tell what processes did.
 pub(crate) struct Seen<'a> {
@@ -38,6 +39,9 @@ pub(crate) struct Traced<'a> {
     /// What was seen.
     pub(crate) trace: &'a Trace,
     names: HashMap<IpAddr, &'a Foreign>,
+    /// Secrets in what an act sent or passed on: decoy, encoding.
+    carried: HashMap<u32, Vec<(&'a str, &'a str)>>,
+    tree: std::sync::OnceLock<Tree>,
 }
 
 /// What a finding points to.
@@ -79,6 +83,8 @@ impl<'a> Seen<'a> {
                     attempt: traced.attempt,
                     trace: &traced.trace,
                     names: names(&traced.trace),
+                    carried: carried(&traced.trace),
+                    tree: std::sync::OnceLock::new(),
                 });
             }
             for written in &task.written {
@@ -137,6 +143,16 @@ impl<'a> Seen<'a> {
 }
 
 impl<'a> Traced<'a> {
+    /// Its processes as a tree.
+    pub(crate) fn tree(&self) -> &Tree {
+        self.tree.get_or_init(|| Tree::of(self.trace))
+    }
+
+    /// Secrets in what an act sent or passed on: decoy, encoding.
+    pub(crate) fn carried(&self, act: u32) -> &[(&'a str, &'a str)] {
+        self.carried.get(&act).map_or(&[], Vec::as_slice)
+    }
+
     /// The name that was last resolved to an address.
     pub(crate) fn name_of(&self, address: &IpAddr) -> Option<&'a Foreign> {
         self.names.get(address).copied()
@@ -153,4 +169,18 @@ fn names(trace: &Trace) -> HashMap<IpAddr, &Foreign> {
         }
     }
     names
+}
+
+fn carried(trace: &Trace) -> HashMap<u32, Vec<(&str, &str)>> {
+    let mut carried: HashMap<u32, Vec<(&str, &str)>> = HashMap::new();
+    for act in &trace.acts {
+        if let Deed::Decoy {
+            decoy,
+            used: DecoyUse::Sent { encoding, act } | DecoyUse::Argument { encoding, act },
+        } = &act.deed
+        {
+            carried.entry(*act).or_default().push((decoy, encoding));
+        }
+    }
+    carried
 }

@@ -31,8 +31,8 @@ pub fn summary(run: &Run<'_>, recording: Option<&str>) -> Summary {
                 status: job.judgement.outcome.status,
                 reasons: job.judgement.outcome.reasons.clone(),
                 verdict: findings::verdict(job),
-                findings: Vec::new(),
-                missing: Vec::new(),
+                findings: job.found.map(|found| found.findings.clone()).unwrap_or_default(),
+                missing: job.found.map(|found| found.missing.clone()).unwrap_or_default(),
             });
         }
     }

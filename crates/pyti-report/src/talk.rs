@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use pyti_model::Foreign;
 use pyti_model::effect::Captured;
-use pyti_model::trace::{Conversation, DecoyUse, Deed, Trace};
+use pyti_model::trace::Conversation;
 
 use crate::deeds::url;
-use crate::seen::Seen;
+use crate::seen::{Seen, Traced};
 use crate::sentences::{shown, shown_str};
 use crate::words::{bytes, number};
 
@@ -19,6 +19,8 @@ const HEX: usize = 512;
 const EXCHANGES: usize = 20;
 /// Header fields of one exchange.
 const HEADERS: usize = 40;
+/// Decoys of one conversation.
+const DECOYS: usize = 50;
 /// Shortest secret that is looked for: shorter ones are found by accident.
 const SHORTEST: usize = 6;
 
@@ -59,18 +61,9 @@ pub(crate) struct Needle {
 }
 
 /// What to look for in what was sent by an act: the secrets that were found in it when it was recorded.
-pub(crate) fn needles(seen: &Seen<'_>, trace: &Trace, act: u32) -> Vec<Needle> {
+pub(crate) fn needles(seen: &Seen<'_>, traced: &Traced<'_>, act: u32) -> Vec<Needle> {
     let mut needles = Vec::new();
-    for other in &trace.acts {
-        let Deed::Decoy { decoy, used } = &other.deed else {
-            continue;
-        };
-        let (DecoyUse::Sent { act: of, .. } | DecoyUse::Argument { act: of, .. }) = used else {
-            continue;
-        };
-        if *of != act {
-            continue;
-        }
+    for (decoy, _) in traced.carried(act).iter().take(DECOYS) {
         for secret in seen.decoy(decoy).iter().flat_map(|decoy| &decoy.secrets) {
             needles.extend(forms(secret).into_iter().map(|text| Needle {
                 text,
@@ -84,17 +77,12 @@ pub(crate) fn needles(seen: &Seen<'_>, trace: &Trace, act: u32) -> Vec<Needle> {
 }
 
 /// How secrets were hidden in what an act sent: decoy, encoding.
-pub(crate) fn hidden(trace: &Trace, act: u32) -> Vec<(String, String)> {
-    trace
-        .acts
+pub(crate) fn hidden(traced: &Traced<'_>, act: u32) -> Vec<(String, String)> {
+    traced
+        .carried(act)
         .iter()
-        .filter_map(|other| match &other.deed {
-            Deed::Decoy {
-                decoy,
-                used: DecoyUse::Sent { encoding, act: of } | DecoyUse::Argument { encoding, act: of },
-            } if *of == act => Some((shown_str(decoy), shown_str(encoding))),
-            _ => None,
-        })
+        .take(DECOYS)
+        .map(|(decoy, encoding)| (shown_str(decoy), shown_str(encoding)))
         .collect()
 }
 

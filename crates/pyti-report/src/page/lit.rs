@@ -1,12 +1,11 @@
 //! Which places of a recording findings point to, so that the page lights them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use pyti_model::trace::EventRef;
+use pyti_model::trace::{Act, EventRef};
 
 use crate::findings::Found;
-use crate::seen::{Proof, Seen};
-use crate::tree::Tree;
+use crate::seen::{Proof, Seen, Traced};
 
 /// Findings that the style can light one by one; later ones are lit all together.
 const LIGHTS: usize = 12;
@@ -15,7 +14,7 @@ const LIGHTS: usize = 12;
 #[derive(Default)]
 pub(crate) struct Lit {
     /// Places of the recording, with the findings that name them.
-    places: HashMap<EventRef, BTreeSet<usize>>,
+    places: BTreeMap<EventRef, BTreeSet<usize>>,
     /// Processes that did what a finding names: event of the trace, process.
     processes: BTreeMap<(u64, usize), BTreeSet<usize>>,
     /// Those, and all above them.
@@ -26,7 +25,6 @@ impl Lit {
     /// What the findings of a job light.
     pub(crate) fn of(job: usize, findings: &[Found<'_>], seen: &Seen<'_>) -> Self {
         let mut lit = Self::default();
-        let mut trees: HashMap<u64, Tree> = HashMap::new();
         for found in findings.iter().filter(|found| found.job == job) {
             for place in &found.finding.events {
                 lit.places.entry(*place).or_default().insert(found.number);
@@ -47,8 +45,7 @@ impl Lit {
                 if !new {
                     continue;
                 }
-                let tree = trees.entry(traced.seq).or_insert_with(|| Tree::of(traced.trace));
-                for n in tree.path(process) {
+                for n in traced.tree().path(process) {
                     lit.paths.entry((traced.seq, n)).or_default().insert(found.number);
                 }
             }
@@ -62,6 +59,22 @@ impl Lit {
             seq,
             item: Some(item),
         })
+    }
+
+    /// The acts of a trace that findings name, in order.
+    pub(crate) fn acts<'a>(&self, traced: &Traced<'a>) -> Vec<(u32, &'a Act)> {
+        let all = EventRef {
+            seq: traced.seq,
+            item: None,
+        }..=EventRef {
+            seq: traced.seq,
+            item: Some(u32::MAX),
+        };
+        self.places
+            .range(all)
+            .filter_map(|(place, _)| place.item)
+            .filter_map(|at| Some((at, traced.trace.acts.get(usize::try_from(at).ok()?)?)))
+            .collect()
     }
 
     /// Findings that something of this process is a proof of.

@@ -237,7 +237,7 @@ fn talk_part(
     has: &dyn Fn(&str) -> bool,
 ) -> TalkPart {
     let named = lit.place(traced.seq, at);
-    let needles = talk::needles(seen, traced.trace, at);
+    let needles = talk::needles(seen, traced, at);
     let (talks, more) = talk::talks(talk, &needles);
     let mut facts = vec![
         ("spoken", deeds::language(talk)),
@@ -263,7 +263,7 @@ fn talk_part(
     facts.push(("sent", bytes(talk.sent.total)));
     facts.push(("answered", bytes(talk.answered)));
     facts.push(("lasted", deeds::at(talk.lasted_us)));
-    let hidden = talk::hidden(traced.trace, at)
+    let hidden = talk::hidden(traced, at)
         .into_iter()
         .map(|(decoy, encoding)| {
             if encoding == "raw" {

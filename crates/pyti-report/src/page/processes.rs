@@ -1,6 +1,6 @@
 //! What the processes of each command did: a picture of their tree, and a list that opens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pyti_model::effect::Exit;
 use pyti_model::trace::{Deed, Form, Process};
@@ -100,7 +100,7 @@ pub(crate) fn kinds(commands: &[CommandTree]) -> Vec<&'static str> {
 
 fn command(job: usize, traced: &Traced<'_>, lit: &Lit, budget: &mut usize) -> CommandTree {
     let trace = traced.trace;
-    let tree = Tree::of(trace);
+    let tree = traced.tree();
     let wanted = lit.wanted(traced.seq);
     let mut acts: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for (n, act) in (0_u32..).zip(&trace.acts) {
@@ -117,11 +117,12 @@ fn command(job: usize, traced: &Traced<'_>, lit: &Lit, budget: &mut usize) -> Co
             Row::Folded { .. } => None,
         })
         .collect();
+    let already: BTreeSet<usize> = chosen.iter().copied().collect();
     let others: Vec<usize> = tree
         .order()
         .iter()
         .copied()
-        .filter(|n| !chosen.contains(n))
+        .filter(|n| !already.contains(n))
         .take(PROCESSES.saturating_sub(chosen.len()))
         .collect();
     chosen.extend(others);
@@ -134,7 +135,7 @@ fn command(job: usize, traced: &Traced<'_>, lit: &Lit, budget: &mut usize) -> Co
             continue;
         };
         let own = acts.get(&n).map_or(&[][..], Vec::as_slice);
-        let part = process_part(job, traced, &tree, n, process, own, lit, *budget);
+        let part = process_part(job, traced, tree, n, process, own, lit, *budget);
         let size = part.size();
         if size > *budget {
             *budget = 0;
@@ -170,7 +171,7 @@ fn command(job: usize, traced: &Traced<'_>, lit: &Lit, budget: &mut usize) -> Co
         summary: summary(traced),
         open: lit.any(traced.seq),
         few: trace.processes.len() <= 14,
-        picture: picture(traced, &tree, &rows, lit, &has),
+        picture: picture(traced, &rows, lit, &has),
         more,
         counts: trace
             .counts

@@ -5,7 +5,7 @@ use pyti_model::outcome::Verdict;
 use pyti_report::{NoFinding, explain, findings, html, terminal, verdict_lines};
 
 use crate::support::{PLAIN, wheel};
-use crate::traced::{Case, clean, harmful, recorded};
+use crate::traced::{Case, clean, harmful, hostile, recorded};
 
 #[test]
 fn a_harmful_package_is_told_in_sentences_with_the_next_command() {
@@ -115,4 +115,112 @@ fn the_page_shows_findings_the_path_and_what_was_said() {
         assert!(page.contains(text), "{text}");
     }
     assert!(page.len() < 200_000, "{}", page.len());
+}
+
+fn is_safe(c: char) -> bool {
+    c == '\n' || c == '\t' || !(c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c))
+}
+
+#[test]
+fn denied_text_of_a_trace_stays_text() {
+    let case = hostile();
+    let run = case.run();
+    let page = html(&run);
+    let texts = [
+        ("terminal", terminal(&run, &PLAIN)),
+        ("html", page.clone()),
+        (
+            "explain",
+            explain(&run, "1", &|_| Some(crate::traced::EVIL.to_owned()), &PLAIN).unwrap(),
+        ),
+        ("markdown", pyti_report::markdown(&run)),
+    ];
+    for (form, text) in texts {
+        let bad: Vec<char> = text.chars().filter(|c| !is_safe(*c)).collect();
+        assert!(bad.is_empty(), "{form}: {bad:?}");
+    }
+    assert_eq!(page.matches("<script").count(), 2, "our own two");
+    assert_eq!(page.matches("</script").count(), 2, "our own two");
+    for name in [
+        "title", "svg", "details", "table", "ol", "ul", "dl", "a", "div", "mark", "pre",
+    ] {
+        let open = page.matches(&format!("<{name}>")).count() + page.matches(&format!("<{name} ")).count();
+        assert_eq!(open, page.matches(&format!("</{name}>")).count(), "{name}");
+    }
+    assert!(!page.contains("<img") && !page.contains("<b>\u{0}"));
+    crate::page::keeps_its_promises(&page);
+    crate::page::every_link_has_its_target(&page);
+}
+
+#[test]
+fn twenty_thousand_acts_leave_a_page_that_says_what_it_left_out() {
+    let mut trace = crate::traced::thief();
+    let long = "long".repeat(1000);
+    for n in 0..20_000_u32 {
+        trace.acts.push(crate::traced::act(
+            1_000_000 + u64::from(n),
+            n % 5,
+            pyti_model::trace::Result::Attempted,
+            pyti_model::trace::Deed::Look {
+                path: format!("/home/dev/{n}{}", if n < 500 { long.as_str() } else { "" }).into(),
+            },
+        ));
+    }
+    for n in 0..3000_u32 {
+        trace.processes.push(crate::traced::process(
+            5 + n,
+            Some(n % 900),
+            &["/usr/bin/env", "x"],
+            (0, 9),
+        ));
+        let body = vec![b'x'; if n < 30 { 60_000 } else { 600 }];
+        let mut talk = crate::traced::conversation(&format!("h{n}.example"), &body);
+        if n < 30 {
+            talk.exchanges[0].headers = (0..200)
+                .map(|i| ("h".into(), format!("{i}{long}").into()))
+                .collect();
+        }
+        trace.acts.push(crate::traced::act(
+            2_000_000,
+            5 + n,
+            pyti_model::trace::Result::Attempted,
+            pyti_model::trace::Deed::Converse(Box::new(talk)),
+        ));
+    }
+    let case = harmful();
+    let (judged, seqs) = recorded(&wheel(), &[("import", trace)], Vec::new());
+    let mut found = case.found.clone();
+    for finding in &mut found.findings {
+        for place in &mut finding.events {
+            place.seq = seqs[0];
+        }
+    }
+    let case = Case { judged, found };
+    let began = std::time::Instant::now();
+    let page = html(&case.run());
+    if let Some(path) = std::env::var_os("PYTI_WRITE_BIG_PAGE") {
+        std::fs::write(path, &page).unwrap();
+    }
+    assert!(page.len() < 3_000_000, "{}", page.len());
+    assert!(began.elapsed().as_secs() < 15, "{:?}", began.elapsed());
+    for text in [
+        "and 3960 more",
+        "more conversations",
+        "not shown here",
+        "It carried the secret of the decoy",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    crate::page::every_link_has_its_target(&page);
+    let text = explain(&case.run(), "1", &|_| None, &PLAIN).unwrap();
+    assert!(text.lines().count() < 260, "{}", text.lines().count());
+}
+
+#[test]
+fn pages_with_findings_keep_their_promises() {
+    for case in [harmful(), clean()] {
+        let page = html(&case.run());
+        crate::page::keeps_its_promises(&page);
+        crate::page::every_link_has_its_target(&page);
+    }
 }
