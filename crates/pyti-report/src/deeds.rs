@@ -534,8 +534,8 @@ pub(crate) fn exchanged(conversation: &Conversation) -> String {
         && !tls.accepted
     {
         return match &tls.alert {
-            Some(alert) => format!("it refused our certificate: {}", shown_str(alert)),
-            None => "it refused our certificate".to_owned(),
+            Some(alert) => format!("our certificate was refused, {}", shown_str(alert)),
+            None => "our certificate was refused".to_owned(),
         };
     }
     match conversation.exchanges.as_slice() {

@@ -119,22 +119,6 @@ pub(crate) fn verdict_ink(verdict: Verdict) -> Ink {
     }
 }
 
-/// A phase in the words of a sentence: `while being imported`.
-pub(crate) fn phase_words(phase: &str) -> String {
-    match phase {
-        "unpack" => "while being unpacked".to_owned(),
-        "requires" => "while asked what its build needs".to_owned(),
-        "build" => "while being built".to_owned(),
-        "install" => "while being installed".to_owned(),
-        "start" => "when an interpreter started".to_owned(),
-        "import" => "while being imported".to_owned(),
-        "scripts" => "when its console scripts ran".to_owned(),
-        "exercise" => "when its functions were called".to_owned(),
-        "test" => "in its tests".to_owned(),
-        other => format!("in {}", shown_str(other)),
-    }
-}
-
 /// Why a finding does not count, where it does not.
 pub(crate) fn why_not(finding: &Finding) -> Option<String> {
     match (&finding.suppressed, finding.state) {

@@ -33,6 +33,8 @@ pub(crate) struct Picture {
     pub(crate) height: usize,
     pub(crate) span: String,
     pub(crate) lines: Vec<Line>,
+    /// Lines from parents, class and path: those that matter most come last, over the others.
+    pub(crate) edges: Vec<(String, String)>,
 }
 
 /// One line of the picture.
@@ -45,20 +47,43 @@ pub(crate) struct Line {
     pub(crate) y: usize,
     pub(crate) text_y: usize,
     /// The line from its parent; empty for a root.
-    pub(crate) edge: String,
+    edge: String,
     pub(crate) name: String,
     pub(crate) rest: String,
     /// All of it in words.
     pub(crate) title: String,
     pub(crate) href: Option<String>,
     pub(crate) numbers: String,
+    /// Width and left end of the mark around the numbers.
+    pub(crate) mark_w: usize,
+    pub(crate) mark_x: usize,
     pub(crate) bar: Option<Bar>,
 }
 
+/// Text cut so that it mostly fits beside the time scale of a wide page.
+fn cut(text: &str, depth: usize) -> String {
+    let most = 80_usize.saturating_sub(depth.min(DEEPEST) * 3);
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(most).collect();
+    format!("{head}…")
+}
+
 impl Line {
-    /// Whether it has a line from its parent that is lit, or one that is not.
-    pub(crate) fn has_edge(&self, lit: bool) -> bool {
-        !self.edge.is_empty() && self.class.contains(" lit") == lit
+    /// Makes room for the numbers of findings.
+    fn mark(&mut self) {
+        let letters = self.numbers.chars().count();
+        if letters > 0 {
+            self.mark_w = 10 + 7 * letters;
+            self.mark_x = self.x - 8;
+            self.text_x = self.mark_x + self.mark_w + 6;
+        }
+    }
+
+    /// Middle of the mark.
+    pub(crate) fn mark_middle(&self) -> usize {
+        self.mark_x + self.mark_w / 2
     }
 }
 
@@ -127,7 +152,8 @@ pub(crate) fn picture(
                     ticks.get(process).map_or(&[][..], Vec::as_slice),
                 ));
                 line.name = name;
-                line.rest = rest;
+                line.rest = cut(&rest, *depth);
+                line.mark();
                 lines.push(line);
                 for (act, at) in leaves.remove(process).unwrap_or_default() {
                     let mut line = new("leaf", lines.len(), *depth + 1, &mut at_depth);
@@ -142,7 +168,9 @@ pub(crate) fn picture(
                     if matches!(act.result, Result::Failed(_)) {
                         line.rest.push_str(" (failed)");
                     }
+                    line.rest = cut(&line.rest, *depth + 1);
                     line.href = anchor(*process);
+                    line.mark();
                     lines.push(line);
                 }
             }
@@ -155,7 +183,19 @@ pub(crate) fn picture(
             }
         }
     }
+    let mut edges: Vec<(String, String)> = lines
+        .iter_mut()
+        .filter(|line| !line.edge.is_empty())
+        .map(|line| (line.class.clone(), std::mem::take(&mut line.edge)))
+        .collect();
+    edges.sort_by_key(|(class, _)| match class {
+        class if class.contains(" weak") => 1,
+        class if class.contains(" mild") => 2,
+        class if class.contains(" lit") => 3,
+        _ => 0,
+    });
     Picture {
+        edges,
         height: HEAD + lines.len() * LINE + 6,
         span: deeds::at(last),
         lines,
@@ -186,6 +226,8 @@ fn new(kind: &'static str, n: usize, depth: usize, at_depth: &mut Vec<usize>) ->
         title: String::new(),
         href: None,
         numbers: String::new(),
+        mark_w: 0,
+        mark_x: x,
         bar: None,
     }
 }
@@ -249,6 +291,9 @@ fn leaves<'a>(traced: &Traced<'a>, lit: &Lit, rows: &[Row]) -> BTreeMap<usize, V
             {
                 continue;
             }
+            if is_its_beginning(act, traced, process) {
+                continue;
+            }
             let (name, rest) = leaf_words(act, traced);
             if said.insert((process, name, rest)) {
                 leaves.entry(process).or_default().push((act, at));
@@ -259,6 +304,18 @@ fn leaves<'a>(traced: &Traced<'a>, lit: &Lit, rows: &[Row]) -> BTreeMap<usize, V
         list.sort_by_key(|(_, at)| *at);
     }
     leaves
+}
+
+/// Whether an act is that a process became what its own line already says.
+fn is_its_beginning(act: &Act, traced: &Traced<'_>, process: usize) -> bool {
+    let Deed::Execute { path, .. } = &act.deed else {
+        return false;
+    };
+    traced
+        .trace
+        .processes
+        .get(process)
+        .is_some_and(|one| one.executable == *path)
 }
 
 /// Whether an act says something about its process without any finding.

@@ -86,7 +86,7 @@
   });
   document.querySelectorAll(".processes").forEach(function (part) {
     var seek = part.querySelector(".seek");
-    var kinds = Array.from(part.querySelectorAll(".kind"));
+    var kinds = Array.from(part.querySelectorAll(".sort"));
     var said = part.querySelector(".seen");
     var all = Array.from(part.querySelectorAll(".proc"));
     part.querySelector(".tools").hidden = false;

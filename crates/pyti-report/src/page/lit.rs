@@ -4,30 +4,36 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pyti_model::trace::{Act, EventRef};
 
+use pyti_model::finding::Severity;
+
 use crate::findings::Found;
 use crate::seen::{Proof, Seen, Traced};
 
 /// Findings that the style can light one by one; later ones are lit all together.
 const LIGHTS: usize = 12;
 
+/// Findings that light something: number and weight.
+pub(crate) type Named = BTreeMap<usize, Severity>;
+
 /// What is lit in one file's parts of the page.
 #[derive(Default)]
 pub(crate) struct Lit {
     /// Places of the recording, with the findings that name them.
-    places: BTreeMap<EventRef, BTreeSet<usize>>,
+    places: BTreeMap<EventRef, Named>,
     /// Processes that did what a finding names: event of the trace, process.
-    processes: BTreeMap<(u64, usize), BTreeSet<usize>>,
+    processes: BTreeMap<(u64, usize), Named>,
     /// Those, and all above them.
-    paths: BTreeMap<(u64, usize), BTreeSet<usize>>,
+    paths: BTreeMap<(u64, usize), Named>,
 }
 
 impl Lit {
-    /// What the findings of a job light.
+    /// What the findings of a job light: those that count.
     pub(crate) fn of(job: usize, findings: &[Found<'_>], seen: &Seen<'_>) -> Self {
         let mut lit = Self::default();
-        for found in findings.iter().filter(|found| found.job == job) {
+        for found in findings.iter().filter(|found| found.job == job && found.counts()) {
+            let (number, severity) = (found.number, found.finding.severity);
             for place in &found.finding.events {
-                lit.places.entry(*place).or_default().insert(found.number);
+                lit.places.entry(*place).or_default().insert(number, severity);
                 let Proof::Act(traced, _, act) = seen.at(*place) else {
                     continue;
                 };
@@ -41,12 +47,16 @@ impl Lit {
                     .processes
                     .entry((traced.seq, process))
                     .or_default()
-                    .insert(found.number);
+                    .insert(number, severity)
+                    .is_none();
                 if !new {
                     continue;
                 }
                 for n in traced.tree().path(process) {
-                    lit.paths.entry((traced.seq, n)).or_default().insert(found.number);
+                    lit.paths
+                        .entry((traced.seq, n))
+                        .or_default()
+                        .insert(number, severity);
                 }
             }
         }
@@ -54,7 +64,7 @@ impl Lit {
     }
 
     /// Findings that name this place.
-    pub(crate) fn place(&self, seq: u64, item: u32) -> Option<&BTreeSet<usize>> {
+    pub(crate) fn place(&self, seq: u64, item: u32) -> Option<&Named> {
         self.places.get(&EventRef {
             seq,
             item: Some(item),
@@ -78,12 +88,12 @@ impl Lit {
     }
 
     /// Findings that something of this process is a proof of.
-    pub(crate) fn process(&self, seq: u64, process: usize) -> Option<&BTreeSet<usize>> {
+    pub(crate) fn process(&self, seq: u64, process: usize) -> Option<&Named> {
         self.processes.get(&(seq, process))
     }
 
     /// Findings whose path goes through this process.
-    pub(crate) fn path(&self, seq: u64, process: usize) -> Option<&BTreeSet<usize>> {
+    pub(crate) fn path(&self, seq: u64, process: usize) -> Option<&Named> {
         self.paths.get(&(seq, process))
     }
 
@@ -105,12 +115,16 @@ impl Lit {
 }
 
 /// Classes that light something for these findings, with a space before; nothing for none.
-pub(crate) fn class(findings: Option<&BTreeSet<usize>>) -> String {
+pub(crate) fn class(findings: Option<&Named>) -> String {
     let Some(findings) = findings.filter(|all| !all.is_empty()) else {
         return String::new();
     };
-    let mut class = " lit".to_owned();
-    for number in findings {
+    let mut class = match findings.values().max() {
+        Some(Severity::Critical | Severity::High) | None => " lit".to_owned(),
+        Some(Severity::Medium) => " lit mild".to_owned(),
+        Some(Severity::Low | Severity::Info) => " lit weak".to_owned(),
+    };
+    for number in findings.keys() {
         if *number <= LIGHTS {
             class.push_str(&format!(" l{number}"));
         }
@@ -119,7 +133,11 @@ pub(crate) fn class(findings: Option<&BTreeSet<usize>>) -> String {
 }
 
 /// Numbers of findings: `1, 3`.
-pub(crate) fn numbers(findings: Option<&BTreeSet<usize>>) -> String {
-    let numbers: Vec<String> = findings.into_iter().flatten().map(usize::to_string).collect();
+pub(crate) fn numbers(findings: Option<&Named>) -> String {
+    let numbers: Vec<String> = findings
+        .into_iter()
+        .flat_map(BTreeMap::keys)
+        .map(usize::to_string)
+        .collect();
     crate::words::some(&numbers, 5)
 }

@@ -1,6 +1,7 @@
 //! The page of one run: one self-contained file.
 
 mod changes;
+mod links;
 pub(crate) mod lit;
 mod network;
 mod parts;

@@ -280,7 +280,12 @@ fn talk_part(
         numbers: lit::numbers(named),
         task: shown_str(traced.task),
         when: deeds::at(act.at_us),
-        title: deeds::exchanged(talk),
+        title: if talk.exchanges.is_empty() {
+            let whom = deeds::host(talk).unwrap_or_else(|| talk.address.to_string());
+            format!("{whom}: {}", deeds::exchanged(talk))
+        } else {
+            deeds::exchanged(talk)
+        },
         whom: deeds::whom(talk),
         who: who(job, traced, act, has),
         facts,

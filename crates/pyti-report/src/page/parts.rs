@@ -217,56 +217,6 @@ impl FilePart {
         part
     }
 
-    /// Anchors of processes, of what they did, and of what they said.
-    pub(crate) fn anchors(&self) -> impl Iterator<Item = &str> {
-        let processes = self.commands.iter().flat_map(|command| &command.processes);
-        let lines = processes.clone().flat_map(|process| {
-            process
-                .groups
-                .iter()
-                .flat_map(|group| &group.lines)
-                .filter_map(|line| line.anchor.as_deref())
-        });
-        let talks = self
-            .network
-            .talks
-            .iter()
-            .filter_map(|talk| talk.evidence.as_deref());
-        processes
-            .map(|process| process.anchor.as_str())
-            .chain(lines)
-            .chain(talks)
-    }
-
-    /// Links to conversations that the page has no room for.
-    fn keep_links_that_lead_somewhere(&mut self) {
-        let talks: std::collections::HashSet<&str> = self
-            .network
-            .talks
-            .iter()
-            .map(|talk| talk.anchor.as_str())
-            .collect();
-        let lines = self
-            .commands
-            .iter_mut()
-            .flat_map(|command| &mut command.processes)
-            .flat_map(|process| &mut process.groups)
-            .flat_map(|group| &mut group.lines);
-        for line in lines {
-            line.href = line.href.take().filter(|href| talks.contains(href.as_str()));
-        }
-    }
-
-    /// Contacts of tasks whose traces tell the same with more.
-    fn forget_what_the_traces_tell(&mut self, seen: &Seen<'_>) {
-        if self.network.is_empty() {
-            return;
-        }
-        let traced: std::collections::HashSet<String> =
-            seen.traces.iter().map(|traced| shown_str(traced.task)).collect();
-        self.contacts.retain(|contact| !traced.contains(&contact.task));
-    }
-
     fn add(
         &mut self,
         task: &TaskRecord,

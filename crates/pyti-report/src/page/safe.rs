@@ -80,7 +80,7 @@ fn part(run: &Run<'_>, found: &Found<'_>, seen: &[Seen<'_>], has: &dyn Fn(&str) 
         severity: finding.severity.word(),
         tone: tone(finding.severity, found.counts()),
         sentence: findings::sentence(finding),
-        phase: findings::phase_words(&finding.phase),
+        phase: shown_str(&finding.phase),
         rule: shown_str(&finding.rule),
         title: shown_str(&finding.title),
         family: finding.family.word(),

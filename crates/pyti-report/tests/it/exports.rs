@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use pyti_report::{events_csv, indicators, package_analysis, sarif};
 use serde_json::Value;
 
+use crate::enemy::hostile;
 use crate::support::{run, wheel};
-use crate::traced::{clean, harmful, hostile};
+use crate::traced::{clean, harmful};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()

@@ -4,8 +4,9 @@ use pyti_model::finding::Judgement;
 use pyti_model::outcome::Verdict;
 use pyti_report::{NoFinding, explain, findings, html, terminal, verdict_lines};
 
+use crate::enemy::{EVIL, hostile};
 use crate::support::{PLAIN, wheel};
-use crate::traced::{Case, clean, harmful, hostile, recorded};
+use crate::traced::{Case, clean, harmful, recorded};
 
 #[test]
 fn a_harmful_package_is_told_in_sentences_with_the_next_command() {
@@ -131,7 +132,7 @@ fn denied_text_of_a_trace_stays_text() {
         ("html", page.clone()),
         (
             "explain",
-            explain(&run, "1", &|_| Some(crate::traced::EVIL.to_owned()), &PLAIN).unwrap(),
+            explain(&run, "1", &|_| Some(EVIL.to_owned()), &PLAIN).unwrap(),
         ),
         ("markdown", pyti_report::markdown(&run)),
     ];
