@@ -248,7 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path().join("blobs")).unwrap();
         let digest = blobs.put(b"x").unwrap();
-        assert!(!blobs.delete(&digest, Duration::from_secs(60)).unwrap());
+        assert!(!blobs.delete(&digest, Duration::from_mins(1)).unwrap());
         assert!(blobs.has(&digest));
         assert!(blobs.delete(&digest, Duration::ZERO).unwrap());
         assert!(!blobs.has(&digest));

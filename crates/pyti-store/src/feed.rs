@@ -4,6 +4,7 @@ use pyti_dispatch::{Answer, Message, NewJob};
 use pyti_model::Digest;
 use rusqlite::params;
 
+use crate::clock::calendar_ms;
 use crate::error::{Result, StoreError};
 use crate::pages::{FileState, MOST};
 use crate::results::{self, Class, FileInfo, OUTBOX_FILE};
@@ -168,14 +169,14 @@ impl Store {
     }
 
     /// A file was captured: its blob is stored, and its row says so.
-    pub fn captured(&self, file: &FileInfo, class: Class, now_ms: u64) -> Result<()> {
+    pub fn captured(&self, file: &FileInfo, class: Class) -> Result<()> {
         if !self.blobs().has(&file.sha256) {
             return Err(StoreError::NoBlob(file.sha256.to_string()));
         }
         let file = file.clone();
         self.write(move |desk| {
             results::put_file(&desk.conn, &file)?;
-            let blob = results::put_blob(&desk.conn, &file.sha256, file.size, class, now_ms)?;
+            let blob = results::put_blob(&desk.conn, &file.sha256, file.size, class, calendar_ms())?;
             run(&desk.conn, sql::FILE_BLOB_PUT, params![bytes(&file.sha256), blob]).map(drop)
         })
     }

@@ -143,3 +143,67 @@ fn read(conn: &Connection, queries: &Mutex<Receiver<Query>>, limit: &Limit, long
         limit.at.store(0, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOW: &str = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000) SELECT sum(x) FROM n";
+
+    fn start(count: usize, waiting: usize, longest: Duration) -> (tempfile::TempDir, Readers) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("db");
+        Connection::open(&file)
+            .unwrap()
+            .execute_batch("CREATE TABLE t (x)")
+            .unwrap();
+        let readers = Readers::start(&file, count, waiting, longest, Arc::default()).unwrap();
+        (folder, readers)
+    }
+
+    fn sum(conn: &Connection, sql: &str) -> Result<i64> {
+        Ok(conn.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    #[test]
+    fn a_query_that_takes_too_long_is_cut_off_and_the_next_is_not() {
+        let (_folder, readers) = start(1, 4, Duration::from_millis(50));
+        assert!(matches!(readers.read(|c| sum(c, SLOW)), Err(StoreError::TooLong)));
+        assert_eq!(readers.read(|c| sum(c, "SELECT 7")).unwrap(), 7);
+        assert_eq!(readers.metrics.figures(0, 0).late, 1);
+    }
+
+    #[test]
+    fn beyond_the_bound_readers_are_refused_and_within_it_they_wait() {
+        let (_folder, readers) = start(1, 1, Duration::from_millis(300));
+        let (mut busy, mut late) = (0, 0);
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..6)
+                .map(|_| {
+                    std::thread::sleep(Duration::from_millis(20));
+                    scope.spawn(|| readers.read(|c| sum(c, SLOW)))
+                })
+                .collect();
+            for answer in asked {
+                match answer.join().unwrap() {
+                    Err(StoreError::Busy) => busy += 1,
+                    Err(StoreError::TooLong) => late += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        assert!(busy >= 3 && late >= 2, "{busy} {late}");
+    }
+
+    #[test]
+    fn readers_cannot_write() {
+        let (_folder, readers) = start(1, 1, Duration::from_secs(1));
+        let refused = readers.read(|c| Ok(c.execute_batch("CREATE TABLE other (x)")?));
+        assert!(matches!(refused, Err(StoreError::Sql(_))));
+        readers.stop();
+        assert!(matches!(
+            readers.read(|c| sum(c, "SELECT 7")),
+            Err(StoreError::Shut)
+        ));
+    }
+}

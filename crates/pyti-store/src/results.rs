@@ -6,6 +6,7 @@ use pyti_model::{Digest, FileKind};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::calendar_ms;
 use crate::error::{Result, StoreError};
 use crate::rows::{bytes, first, run, signed};
 use crate::sql;
@@ -264,7 +265,7 @@ pub(crate) fn put_result(conn: &Connection, job: JobId, new: &NewResult) -> Resu
         None => 0,
     };
     let recording = match &new.recording {
-        Some(r) => Some(put_blob(conn, &r.blob, r.size, r.class, new.finished_ms)?),
+        Some(r) => Some(put_blob(conn, &r.blob, r.size, r.class, calendar_ms())?),
         None => None,
     };
     let status = status_number(new.outcome.status);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use pyti_dispatch::conformance::Subject;
 use pyti_dispatch::{
@@ -11,7 +12,7 @@ use pyti_dispatch::{
 };
 use pyti_model::outcome::{Outcome, Status, Verdict};
 use pyti_model::{Digest, FileKind};
-use pyti_store::{Class, Clock, Env, FileInfo, NewFinding, NewResult, Options, Recording, Store};
+use pyti_store::{Class, Clock, Env, FileInfo, NewFinding, NewResult, Options, Recording, Store, StoreError};
 
 /// A store in a folder of its own, with a clock that stands.
 pub(crate) struct Sqlite {
@@ -43,7 +44,7 @@ impl Sqlite {
             clock: Clock::Manual(Arc::clone(&self.clock)),
             ..Options::default()
         };
-        self.store = Some(Store::open(self.folder.path(), options).unwrap());
+        self.store = Some(open(self.folder.path(), &options));
     }
 
     pub(crate) fn get(&self) -> &Store {
@@ -84,6 +85,17 @@ impl Subject for Sqlite {
     fn left_behind(&self, job: JobId) -> usize {
         usize::from(self.get().result_of(job).unwrap().is_some())
     }
+}
+
+/// Opens a folder. A test that starts a program beside us may hold a copy of the lock for a moment.
+pub(crate) fn open(folder: &Path, options: &Options) -> Store {
+    for _ in 0..200 {
+        match Store::open(folder, options.clone()) {
+            Err(StoreError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
+            other => return other.unwrap(),
+        }
+    }
+    panic!("{} stays in use", folder.display());
 }
 
 pub(crate) fn digest(n: u64) -> Digest {

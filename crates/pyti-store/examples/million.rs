@@ -1,0 +1,386 @@
+//! Fills a store with results as they would come from an index, and measures: size of a result, every query of the pages, claims and
+//! completions a second, and what readers cost.
+//!
+//! `cargo run --release -p pyti-store --example million -- [RESULTS] [FOLDER]`; the folder is deleted at the end unless it is named.
+
+#![expect(clippy::print_stdout, reason = "figures for people")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(clippy::cast_possible_truncation, reason = "small random numbers")]
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use pyti_dispatch::{
+    Answer, Completion, JobKey, JobStore as _, Label, Needs, NewJob, Offers, Priority, WorkerId,
+};
+use pyti_model::outcome::{Blame, Outcome, Reason, ReasonCode, Status, Verdict};
+use pyti_model::{Digest, FileKind};
+use pyti_store::{Class, Env, FileInfo, NewFinding, NewResult, Options, Recording, Store};
+
+type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Works that are brought side by side, so that they share commits.
+const SIDE_BY_SIDE: u64 = 64;
+/// Results of one job's batch when filling.
+const CLAIMED: u16 = 16;
+/// When the first result came, in milliseconds since 1970; the last came ten months later.
+const BEGAN: u64 = 1_750_000_000_000;
+const LASTED: u64 = 300 * 86_400_000;
+
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+fn digest(n: u64) -> Fallible<Digest> {
+    // spread as real ones are
+    let a = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Ok(format!("{a:016x}{:016x}{:016x}{n:016x}", a.rotate_left(17), a ^ n).parse()?)
+}
+
+/// The n-th of so many results: its file, its project, its environment.
+fn result(n: u64, all: u64) -> Fallible<NewResult> {
+    let mut chance = Chance(n.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1);
+    // 2.5 results a file, 3.4 files a project; one project has a hundredth of everything
+    let file = n * 2 / 5;
+    let project = if file.is_multiple_of(100) {
+        0
+    } else {
+        1 + file * 10 / 34
+    };
+    let name = format!(
+        "{}-{project}",
+        ["lib", "django-tool", "py", "data-science-kit"][(project % 4) as usize]
+    );
+    let version = format!("{}.{}.{}", file % 7, file % 23, file % 5);
+    let good = chance.below(10) < 6;
+    let code = ReasonCode::ALL[chance.below(ReasonCode::ALL.len() as u64) as usize];
+    let blob = digest(n + (1 << 40))?;
+    let finds = chance.below(12) == 0;
+    Ok(NewResult {
+        file: FileInfo {
+            project: name.clone(),
+            version: version.clone(),
+            sort_key: file.to_be_bytes().to_vec(),
+            name: format!("{name}-{version}.tar.gz"),
+            sha256: digest(file)?,
+            size: 20_000 + file % 100_000,
+            kind: if file.is_multiple_of(2) {
+                FileKind::Wheel
+            } else {
+                FileKind::Sdist
+            },
+            uploaded_ms: BEGAN + LASTED / all * n,
+        },
+        env: Env {
+            platform: "linux/x86_64".to_owned(),
+            interpreter: format!("cpython-3.{}", 8 + n % 6),
+            isolation: "sandbox".to_owned(),
+            options: String::new(),
+        },
+        finished_ms: BEGAN + LASTED / all * n,
+        outcome: Outcome {
+            status: if good { Status::Pass } else { Status::Fail },
+            reasons: if good { vec![] } else { vec![Reason::new(code, "")] },
+        },
+        verdict: if finds {
+            Verdict::Suspicious
+        } else {
+            Verdict::Clean
+        },
+        blame: (!good).then_some(Blame::Package),
+        cost_ms: chance.below(60_000),
+        passed: chance.below(500) as u32,
+        failed: chance.below(3) as u32,
+        recording: Some(Recording {
+            blob,
+            size: 20_000 + chance.below(20_000),
+            class: Class::Short,
+        }),
+        more: None,
+        findings: if finds {
+            vec![NewFinding {
+                rule: format!("rule-{}", chance.below(60)),
+                severity: chance.below(4) as u8,
+                state: 1,
+                sentence: "While being built, it read the decoy AWS key and sent it to collector.example."
+                    .to_owned(),
+                events: vec![chance.below(1000), chance.below(1000)],
+            }]
+        } else {
+            vec![]
+        },
+    })
+}
+
+fn label(text: &str) -> Fallible<Label> {
+    Ok(text.parse()?)
+}
+
+fn job(n: u64, result: &NewResult) -> Fallible<NewJob> {
+    Ok(NewJob {
+        key: JobKey {
+            file: result.file.sha256.clone(),
+            spec: digest(n)?,
+            generation: 0,
+        },
+        project: result.file.project.clone(),
+        needs: Needs {
+            platform: label("linux/x86_64")?,
+            interpreter: label("cpython-3.12")?,
+            isolation: label("sandbox")?,
+            memory_mib: 2048,
+        },
+        priority: Priority::Release,
+        captured: true,
+    })
+}
+
+fn enrol(store: &Store, name: &str) -> Fallible<WorkerId> {
+    let who: WorkerId = name.parse()?;
+    let offers = Offers {
+        platform: label("linux/x86_64")?,
+        interpreters: [label("cpython-3.12")?].into(),
+        isolations: [label("sandbox")?].into(),
+        memory_mib: 4096,
+        slots: CLAIMED,
+    };
+    store.enrol(who.clone(), offers.clone(), true)?;
+    store.hello(who.clone(), 1, offers)?;
+    Ok(who)
+}
+
+/// Submits, claims and completes until the counter is at `end`; how many.
+fn work(store: &Store, name: &str, next: &AtomicU64, end: u64, all: u64, stop: &AtomicBool) -> Fallible<u64> {
+    let who = enrol(store, name)?;
+    let (mut request, mut done) = (0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        let from = next.fetch_add(u64::from(CLAIMED), Ordering::Relaxed);
+        if from >= end {
+            break;
+        }
+        let mut results = Vec::new();
+        for n in from..(from + u64::from(CLAIMED)).min(end) {
+            let result = result(n, all)?;
+            store.submit(job(n, &result)?)?;
+            results.push(result);
+        }
+        while let Some(result) = results.pop() {
+            request += 1;
+            let Answer::Granted { grants, .. } = store.claim(&who, 1, request, 1)? else {
+                return Err("no answer to a claim".into());
+            };
+            let Some(grant) = grants.first() else {
+                results.push(result);
+                continue;
+            };
+            let completion = Completion {
+                worker: who.clone(),
+                lease: grant.lease,
+                blame: None,
+                missing: Vec::new(),
+            };
+            store.complete(completion, Some(result))?;
+            done += 1;
+        }
+    }
+    Ok(done)
+}
+
+fn crowd(
+    store: &Store,
+    prefix: &str,
+    threads: u64,
+    next: &AtomicU64,
+    end: u64,
+    all: u64,
+    stop: &AtomicBool,
+) -> Fallible<u64> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads)
+            .map(|n| scope.spawn(move || work(store, &format!("{prefix}{n}"), next, end, all, stop)))
+            .collect();
+        let mut sum = 0;
+        for thread in threads {
+            sum += thread.join().map_err(|_| "a thread panicked")??;
+        }
+        Ok(sum)
+    })
+}
+
+fn median(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let ms = |d: Duration| d.as_secs_f64() * 1000.0;
+    format!(
+        "{:8.3} {:8.3} {:8.3}",
+        ms(times[0]),
+        ms(times[times.len() / 2]),
+        ms(times[times.len() - 1])
+    )
+}
+
+fn measure(name: &str, mut ask: impl FnMut(u64) -> Fallible<usize>) -> Fallible<()> {
+    let (mut times, mut rows) = (Vec::new(), 0);
+    for n in 0..21 {
+        let began = Instant::now();
+        rows = ask(n)?;
+        times.push(began.elapsed());
+    }
+    println!("  {name:<44} {} {rows:>6}", median(times));
+    Ok(())
+}
+
+fn pages(store: &Store, all: u64) -> Fallible<()> {
+    let now = BEGAN + LASTED;
+    let biggest = store.project("lib-0")?.ok_or("no biggest project")?;
+    let one = |n: u64| -> Fallible<pyti_store::ResultRow> {
+        let id = i64::try_from((n + 1) * all / 23)?;
+        Ok(store.result(id)?.ok_or("no result")?)
+    };
+    println!(
+        "  {:<44} {:>8} {:>8} {:>8} {:>6}",
+        "query, ms", "min", "median", "max", "rows"
+    );
+    measure("front: the latest 50", |_| Ok(store.latest(None, 50)?.len()))?;
+    measure("front: queues", |_| Ok(store.queues()?.len()))?;
+    measure("reasons of 24 hours", |_| {
+        Ok(store.reasons_of_hours(24, now)?.len())
+    })?;
+    measure("reasons of 30 days", |_| {
+        Ok(store.reasons_of_days(30, now)?.len())
+    })?;
+    measure("search", |n| Ok(store.search(&format!("lib-{n}"), 20)?.len()))?;
+    measure("project: 50 results", |n| {
+        Ok(store.project_results(one(n)?.project_id, None, 50)?.len())
+    })?;
+    measure("biggest project: 50 results", |_| {
+        Ok(store.project_results(biggest, None, 50)?.len())
+    })?;
+    measure("biggest project: matrix of 50 releases", |_| {
+        let versions = store.versions(biggest, None, 50)?;
+        Ok(store.matrix(versions.iter().map(|v| v.id).collect())?.len())
+    })?;
+    measure("file: newest in every environment", |n| {
+        Ok(store.file_current(one(n)?.file_id)?.len())
+    })?;
+    measure("file by its hash", |n| Ok(store.files(&one(n)?.sha256)?.len()))?;
+    measure("result and its findings", |n| {
+        let row = one(n)?;
+        Ok(1 + store.findings(row.id)?.len())
+    })?;
+    measure("findings of a rule, 50", |n| {
+        Ok(store.findings_by_rule(&format!("rule-{n}"), None, 50)?.len())
+    })?;
+    measure("findings of a severity, 50", |_| {
+        Ok(store.findings_by_severity(3, None, 50)?.len())
+    })?;
+    measure("results of a verdict, 50", |_| {
+        Ok(store.results_by_verdict(Verdict::Suspicious, None, 50)?.len())
+    })?;
+    measure("results of a reason, 50", |n| {
+        let code = ReasonCode::ALL[n as usize % ReasonCode::ALL.len()];
+        Ok(store.results_by_reason(code.word(), None, 50)?.len())
+    })?;
+    measure("page in the middle of everything", |_| {
+        Ok(store.latest(Some(i64::try_from(all / 2)?), 50)?.len())
+    })?;
+    measure("export, 200", |n| {
+        Ok(store.export(i64::try_from(n * 1000)?, 200)?.len())
+    })?;
+    Ok(())
+}
+
+/// Completions a second, alone and beside readers who ask for one page a second each.
+fn rates(store: &Store, next: &AtomicU64, all: u64) -> Fallible<()> {
+    let mut before = 0.0;
+    for readers in [0_u64, 20, 100] {
+        let stop = AtomicBool::new(false);
+        let asked = AtomicU64::new(0);
+        let began = Instant::now();
+        let done = std::thread::scope(|scope| {
+            for reader in 0..readers {
+                let (stop, asked) = (&stop, &asked);
+                scope.spawn(move || {
+                    std::thread::sleep(Duration::from_millis(reader * 1000 / readers));
+                    while !stop.load(Ordering::Relaxed) {
+                        if store.latest(None, 50).is_ok() {
+                            asked.fetch_add(1, Ordering::Relaxed);
+                        }
+                        std::thread::sleep(Duration::from_secs(1));
+                    }
+                });
+            }
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_secs(8));
+                stop.store(true, Ordering::Relaxed);
+            });
+            crowd(
+                store,
+                &format!("r{readers}-"),
+                SIDE_BY_SIDE,
+                next,
+                u64::MAX,
+                all,
+                &stop,
+            )
+        })?;
+        let rate = done as f64 / began.elapsed().as_secs_f64();
+        if readers == 0 {
+            before = rate;
+        }
+        println!(
+            "  {readers:>3} readers at a page a second ({} pages): {rate:.0} jobs submitted, claimed and completed a second ({:.0} %)",
+            asked.load(Ordering::Relaxed),
+            rate / before * 100.0
+        );
+    }
+    Ok(())
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
+fn main() -> Fallible<()> {
+    let mut arguments = std::env::args().skip(1);
+    let all: u64 = arguments.next().map_or(Ok(1_000_000), |n| n.parse())?;
+    let named = arguments.next().map(PathBuf::from);
+    let temporary = tempfile::tempdir()?;
+    let folder = named.as_deref().unwrap_or(temporary.path());
+    let store = Store::open(folder, Options::default())?;
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let began = Instant::now();
+    let done = crowd(&store, "w", SIDE_BY_SIDE, &next, all, all, &stop)?;
+    let took = began.elapsed().as_secs_f64();
+    let figures = store.figures();
+    println!(
+        "{done} results in {took:.0} s ({:.0} a second), {:.1} works in a commit",
+        done as f64 / took,
+        figures.works as f64 / figures.commits as f64
+    );
+    pages(&store, all)?;
+    rates(&store, &next, all)?;
+    let began = Instant::now();
+    let copy = tempfile::tempdir()?;
+    // the blobs of this store are names only, so the backup cannot copy them
+    let backup = store.backup(copy.path())?;
+    println!("  backup of the database: {:.1} s", began.elapsed().as_secs_f64());
+    let count = store.latest(None, 1)?.first().map_or(0, |row| row.id);
+    let bytes = backup.database_bytes as f64;
+    println!(
+        "{count} results: {:.0} MB, {:.0} bytes a result all in (jobs, files, findings, indexes); write-ahead log {:.1} MB",
+        bytes / 1e6,
+        bytes / count as f64,
+        size(&folder.join("pyti.db-wal")) as f64 / 1e6
+    );
+    Ok(())
+}
