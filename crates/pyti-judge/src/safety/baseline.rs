@@ -209,6 +209,18 @@ fn told(record: &JobRecord) -> BTreeMap<(Phase, String), ActLine> {
 
 /// A fact in words, for comparisons and explanations; nothing for what is too common to be told.
 pub(super) fn words(facts: &Facts<'_>, fact: &Fact<'_>) -> Option<String> {
+    let what = deed(fact)?;
+    let by = facts.program_of(fact);
+    let by = by.rsplit('/').next().unwrap_or(by);
+    Some(if by.is_empty() {
+        what
+    } else {
+        format!("{} {what}", shown(by.as_bytes()))
+    })
+}
+
+/// The same without who did it.
+pub(super) fn deed(fact: &Fact<'_>) -> Option<String> {
     let place = || shown(fact.place.as_bytes());
     let host = || {
         fact.hosts().first().map_or_else(
@@ -270,6 +282,7 @@ pub(super) fn words(facts: &Facts<'_>, fact: &Fact<'_>) -> Option<String> {
         Kind::Survivor => format!("left a process behind: {}", text()),
         Kind::StartDiffers => format!("the interpreter starts differently ({}): {}", name(), text()),
         Kind::PathFile => format!("installed {}, which runs code at every start", place()),
+        Kind::Module => format!("imported {} from {}", name(), place()),
         Kind::Script => format!("installed the command {}", name()),
         Kind::Limit => format!("was ended by a limit ({})", name()),
         Kind::Idle => format!("did next to nothing for {} seconds", fact.number),
@@ -279,12 +292,5 @@ pub(super) fn words(facts: &Facts<'_>, fact: &Fact<'_>) -> Option<String> {
             name()
         ),
     };
-    let by = facts.program_of(fact);
-    let by = by.rsplit('/').next().unwrap_or(by);
-    let by = if by.is_empty() {
-        String::new()
-    } else {
-        format!("{} ", shown(by.as_bytes()))
-    };
-    Some(format!("{by}{what}{suffix}"))
+    Some(format!("{what}{suffix}"))
 }

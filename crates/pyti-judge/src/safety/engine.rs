@@ -198,15 +198,26 @@ impl<'a, 'r> Search<'a, 'r> {
             {
                 continue;
             }
-            count += 1;
+            let times = facts_times(step, &self.facts.all[at]);
+            let before = count;
+            count += times;
             if kept.len() < MOST_OF_STEP {
                 kept.push(at);
             }
-            if count == step.at_least as usize {
+            if before < step.at_least as usize && count >= step.at_least as usize {
                 last = Some(at);
             }
         }
         last.map(|last| (kept, count, last))
+    }
+}
+
+/// Acts in a row count each, unless only different ones count.
+fn facts_times(step: &Step, fact: &Fact<'_>) -> usize {
+    if step.distinct.is_some() {
+        1
+    } else {
+        fact.times as usize
     }
 }
 

@@ -104,6 +104,8 @@ words! {
         PathFile = "path_file",
         /// A console script was installed: `name`.
         Script = "script",
+        /// A module was imported: `path` is its file, `name` the module.
+        Module = "module",
         /// A limit ended a command: `name` is the limit.
         Limit = "limit",
         /// A command lasted long and did next to nothing: `number` is seconds.
@@ -142,7 +144,7 @@ impl Phase {
     pub fn of(task: &str) -> Self {
         let end = task.find(['-', ':', '@', '.']).unwrap_or(task.len());
         match &task[..end] {
-            "requires" | "metadata" | "hook" => Self::Requires,
+            "requires" | "hook" => Self::Requires,
             "build" => Self::Build,
             "install" => Self::Install,
             "start" => Self::Start,

@@ -11,8 +11,10 @@
 //! How rules are written: `docs/rules.md`.
 
 mod baseline;
+mod beside;
 mod engine;
 mod facts;
+mod gather;
 mod kind;
 mod pathfile;
 mod place;
@@ -78,7 +80,11 @@ pub fn judge_safety(
             .find(|suppression| suppression.covers(record, finding))
             .map(Suppression::words);
     }
-    let missing = verdict::missing(record);
+    verdict::cover(&mut found, rules);
+    let mut missing = verdict::missing(record);
+    if rules.rules().is_empty() {
+        missing.push("there are no rules to judge by".to_owned());
+    }
     let verdict = verdict::with_missing(verdict::verdict(&found), &missing);
     let mut findings: Vec<Finding> = found.into_iter().map(|found| found.finding).collect();
     findings.sort_by(|a, b| {

@@ -69,6 +69,8 @@ pub struct Rule {
     pub within: Within,
     /// What makes a finding of its own.
     pub each: Option<Key>,
+    /// Rules that say less about the same events: what they find there is left out beside this one.
+    pub covers: Vec<String>,
     /// The file it was read from.
     pub file: String,
     #[serde(skip)]
@@ -130,6 +132,7 @@ impl Rule {
         line("behaviours", words(self.behaviours.iter().map(u8::to_string)));
         line("look-alikes", words(self.look_alikes.iter().map(u8::to_string)));
         line("ATT&CK", words(self.mitre.iter()));
+        line("covers", words(self.covers.iter()));
         line("file", self.file.clone());
         line("says", self.sentence.clone());
         line("note", self.note.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -288,8 +291,18 @@ impl RuleSet {
             }
         }
         let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
+        let mut covers = Vec::new();
+        let ids: BTreeSet<String> = raw
+            .iter()
+            .map(|(_, _, raw): &(_, _, RawRule)| raw.id.clone())
+            .collect();
         for (file, line, raw) in raw {
             let id = raw.id.clone();
+            covers.extend(
+                raw.covers
+                    .iter()
+                    .map(|other| (file.clone(), line, id.clone(), other.clone())),
+            );
             let mut wrong = |reason: String| {
                 errors.push(RuleError {
                     file: file.clone(),
@@ -307,6 +320,16 @@ impl RuleSet {
                     rules.insert(id, rule);
                 }
                 Err(reasons) => reasons.into_iter().for_each(&mut wrong),
+            }
+        }
+        for (file, line, id, covered) in covers {
+            if !ids.contains(&covered) || covered == id {
+                errors.push(RuleError {
+                    file,
+                    line,
+                    reason: format!("it covers {covered}, and that is no other rule"),
+                    rule: Some(id),
+                });
             }
         }
         if !errors.is_empty() {
@@ -427,6 +450,7 @@ fn check(raw: RawRule, file: String, sets: &Sets) -> Result<Rule, Vec<String>> {
         note: raw.note.clone(),
         within: raw.within.unwrap_or(Within::Branch),
         each: raw.each,
+        covers: raw.covers.clone(),
         file,
         template,
         steps,

@@ -37,6 +37,7 @@ enum What {
     Number,
     Count,
     Result,
+    Done,
 }
 
 /// What can stand between braces, and what it means.
@@ -57,6 +58,7 @@ pub(super) const PLACES: &[(&str, &str)] = &[
     ("number", "the number: bytes, seconds"),
     ("count", "how many facts there are of this step"),
     ("result", "what came of it"),
+    ("what", "what was done, in words: *read /etc/hosts*"),
 ];
 
 impl What {
@@ -77,6 +79,7 @@ impl What {
             "number" => Self::Number,
             "count" => Self::Count,
             "result" => Self::Result,
+            "what" => Self::Done,
             _ => return None,
         })
     }
@@ -195,6 +198,7 @@ fn value(what: What, facts: &Facts<'_>, fact: &Fact<'_>) -> String {
         },
         What::Number => fact.number.to_string(),
         What::Count => String::new(),
+        What::Done => super::baseline::deed(fact).unwrap_or_default(),
         What::Result => match fact.came {
             super::facts::Outcome::Attempted => "tried",
             super::facts::Outcome::Done => "done",

@@ -59,6 +59,7 @@ enum Address {
     LinkLocal,
     Public,
     Any,
+    Simulated,
     One(IpAddr),
 }
 
@@ -74,11 +75,16 @@ impl Address {
             IpAddr::V6(v6) => v6.is_unique_local(),
         };
         match self {
-            Self::Loopback => address.is_loopback() || address.is_unspecified(),
+            Self::Loopback => address.is_loopback(),
             Self::Private => private,
             Self::LinkLocal => link_local,
             Self::Public => !private && !link_local && !address.is_loopback() && !address.is_unspecified(),
-            Self::Any => !address.is_loopback(),
+            // who connects to no address means this machine
+            Self::Any => !address.is_loopback() && !address.is_unspecified(),
+            Self::Simulated => match address {
+                IpAddr::V4(v4) => v4.octets()[0] == 198 && v4.octets()[1] & 0xfe == 18,
+                IpAddr::V6(v6) => v6.segments()[..3] == [0x2001, 0xdb8, 0x5afe],
+            },
             Self::One(one) => *one == address,
         }
     }
@@ -460,8 +466,9 @@ fn addresses(field: &str, value: &[String]) -> Result<Vec<Address>, String> {
                 "link_local" => Address::LinkLocal,
                 "public" => Address::Public,
                 "any" => Address::Any,
+                "simulated" => Address::Simulated,
                 other => Address::One(other.parse().map_err(|_| {
-                    format!("{field}: {other:?} is neither an address nor loopback, private, link_local, public or any")
+                    format!("{field}: {other:?} is neither an address nor loopback, private, link_local, public, simulated or any")
                 })?),
             })
         })

@@ -10,7 +10,7 @@ use pyti_model::trace::{EventRef, Form};
 use super::engine::{self, Match};
 use super::facts::Facts;
 use super::kind::Phase;
-use super::rule::Rule;
+use super::rule::{Rule, RuleSet};
 use crate::record::{JobRecord, TaskRecord};
 
 /// Places that one finding names.
@@ -90,6 +90,30 @@ pub(super) fn find(rule: &Rule, facts: &Facts<'_>) -> Vec<Found> {
             found
         })
         .collect()
+}
+
+/// Leaves out what a heavier finding says better about the same events. The verdict stays the same: what covers weighs
+/// more, or as much in the same family, and counts.
+pub(super) fn cover(found: &mut Vec<Found>, rules: &RuleSet) {
+    let covering: Vec<(Vec<String>, Finding)> = found
+        .iter()
+        .filter(|found| counts(&found.finding))
+        .filter_map(|found| {
+            let rule = rules.get(&found.finding.rule)?;
+            (!rule.covers.is_empty()).then(|| (rule.covers.clone(), found.finding.clone()))
+        })
+        .collect();
+    found.retain(|found| {
+        let less = &found.finding;
+        !covering.iter().any(|(rules, more)| {
+            let heavier =
+                more.severity > less.severity || more.severity == less.severity && more.family == less.family;
+            heavier
+                && more.phase == less.phase
+                && rules.contains(&less.rule)
+                && less.events.iter().any(|event| more.events.contains(event))
+        })
+    });
 }
 
 fn counts(finding: &Finding) -> bool {
@@ -197,9 +221,13 @@ fn missing_of(record: &JobRecord, task: &TaskRecord, out: &mut Vec<String>) {
     let phase = Phase::of(&task.name);
     for recorded in &task.effects {
         out.extend(recorded.effect.losses.iter().map(loss));
-        // what a test would have done later harms nobody who only installs and uses it
+        // what a test would have done later harms nobody who only installs and uses it; and a program that is called
+        // with nothing may well wait for somebody
         if let Some(limit) = recorded.effect.limit
-            && !matches!(phase, Phase::Test | Phase::Other)
+            && !matches!(
+                phase,
+                Phase::Test | Phase::Scripts | Phase::Exercise | Phase::Other
+            )
         {
             out.push(format!(
                 "a command was ended by a limit ({}): what it would have done next is not known",

@@ -73,6 +73,9 @@ pub(super) struct RawRule {
     pub(super) within: Option<Within>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) each: Option<Key>,
+    /// Rules that say less about the same events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) covers: Vec<String>,
     #[serde(rename = "step")]
     pub(super) steps: Vec<RawStep>,
 }
@@ -143,7 +146,7 @@ steps! {
     host: Some1<String>,
     /// Patterns that no host of it must fit.
     not_host: Some1<String>,
-    /// `loopback`, `private`, `link_local`, `public`, `any` (not loopback), or an address.
+    /// `loopback`, `private`, `link_local`, `public`, `any` (not loopback), `simulated` (names' addresses in the box), or an address.
     address: Some1<String>,
     /// Addresses that it must not be.
     not_address: Some1<String>,
