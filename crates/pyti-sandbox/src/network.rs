@@ -94,10 +94,13 @@ impl BoxNetwork {
     /// Ends the network and tells what was tried.
     pub(crate) fn finish(mut self) -> Heard {
         drop(self.stop.take());
-        self.thread
-            .take()
-            .and_then(|thread| thread.join().ok())
-            .unwrap_or_default()
+        let ended = self.thread.take().map(JoinHandle::join);
+        ended.and_then(Result::ok).unwrap_or_else(|| Heard {
+            losses: vec![Loss::Channel {
+                why: "the box's network broke".to_owned(),
+            }],
+            ..Heard::default()
+        })
     }
 }
 

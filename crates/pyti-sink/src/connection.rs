@@ -17,7 +17,7 @@ use crate::settings::{PASSIVE_PORT, Simulation};
 /// Bytes that may wait to be sent before nothing more is heard.
 const WAITING: usize = 256 << 10;
 /// Reads of one turn, so that nobody keeps the others waiting.
-const READS: usize = 4;
+const READS: usize = 2;
 /// How long the other side may take to hang up after us.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Tunnels through tunnels.

@@ -14,6 +14,9 @@ use crate::ties::Ties;
 /// A conversation is over when nothing was said for so long.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Sockets that are remembered to have asked for names.
+const ASKERS: usize = 1024;
+
 struct Flow {
     caller: Caller,
     notes: Notes,
@@ -23,19 +26,22 @@ struct Flow {
 /// All conversations by datagrams.
 pub(crate) struct Flows {
     cap: usize,
-    flows: HashMap<(SocketAddr, SocketAddr), Flow>,
+    /// Whoever asked for names: both questions of one look-up come from one socket, and are announced once.
+    askers: HashMap<(SocketAddr, SocketAddr), Option<u32>>,
+    open: HashMap<(SocketAddr, SocketAddr), Flow>,
 }
 
 impl Flows {
     pub(crate) fn new(cap: usize) -> Self {
         Self {
             cap,
-            flows: HashMap::new(),
+            askers: HashMap::new(),
+            open: HashMap::new(),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.flows.is_empty()
+        self.open.is_empty()
     }
 
     /// Takes a datagram; gives the answer.
@@ -49,7 +55,7 @@ impl Flows {
         ties: &mut Ties,
     ) -> Option<Vec<u8>> {
         let now = Instant::now();
-        if let Some(flow) = self.flows.get_mut(&(from, to)) {
+        if let Some(flow) = self.open.get_mut(&(from, to)) {
             ties.again(Transport::Udp, to, flow.caller.process);
             flow.heard = now;
             flow.notes.said(said);
@@ -59,13 +65,23 @@ impl Flows {
                 None
             };
         }
-        let process = ties.take(Transport::Udp, to, now);
+        let known = self.askers.get(&(from, to)).copied().filter(|_| to.port() == 53);
+        let process = if let Some(process) = known {
+            ties.again(Transport::Udp, to, process);
+            process
+        } else {
+            ties.take(Transport::Udp, to, now)
+        };
         if to.port() == 53
             && let Some(answer) = dns::answer(said, names, ledger, now, process)
         {
+            if self.askers.len() >= ASKERS {
+                self.askers.clear();
+            }
+            self.askers.insert((from, to), process);
             return Some(answer);
         }
-        if self.flows.len() >= self.cap {
+        if self.open.len() >= self.cap {
             ledger.dropped.borrow_mut().flows += 1;
             return None;
         }
@@ -88,14 +104,14 @@ impl Flows {
             notes,
             heard: now,
         };
-        self.flows.insert((from, to), flow);
+        self.open.insert((from, to), flow);
         answer
     }
 
     /// Looks at the clock.
     pub(crate) fn tick(&mut self, now: Instant, names: &Names, ledger: &mut Ledger) {
         let over = self
-            .flows
+            .open
             .extract_if(|_, flow| now.saturating_duration_since(flow.heard) >= IDLE);
         for (_, flow) in over {
             keep(flow, names, ledger);
@@ -104,7 +120,7 @@ impl Flows {
 
     /// Everything is over.
     pub(crate) fn finish(&mut self, names: &Names, ledger: &mut Ledger) {
-        for (_, flow) in self.flows.drain() {
+        for (_, flow) in self.open.drain() {
             keep(flow, names, ledger);
         }
     }

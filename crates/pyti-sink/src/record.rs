@@ -169,6 +169,8 @@ pub(crate) struct Dropped {
     pub(crate) headers: u64,
     pub(crate) ports: u64,
     pub(crate) flows: u64,
+    /// Conversations that were lost by a fault of ours.
+    pub(crate) broken: u64,
 }
 
 /// Who spoke, with whom, since when.
@@ -332,6 +334,7 @@ impl Ledger {
             ("sink_headers_dropped", dropped.headers),
             ("sink_ports_refused", dropped.ports),
             ("sink_flows_dropped", dropped.flows),
+            ("sink_conversations_broken", dropped.broken),
             ("sink_names_shared", names_shared),
             ("sink_bytes_dropped", bytes),
         ]
@@ -349,6 +352,7 @@ impl Ledger {
             + dropped.headers
             + dropped.ports
             + dropped.flows
+            + dropped.broken
             + u64::from(bytes > 0);
         let losses = (lost > 0)
             .then_some(Loss::Contacts { dropped: lost })

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use pyti_model::effect::Loss;
 use pyti_model::trace::Transport;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
@@ -31,8 +33,10 @@ const TURN: usize = 64;
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long somebody waits for a port to be opened, at most.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Bytes that are read at once.
-const BUFFER: usize = 64 << 10;
+/// Bytes that are read at once: what one client asks in them is answered before the next one's turn comes.
+const BUFFER: usize = 16 << 10;
+/// Bytes of the longest datagram.
+const DATAGRAM: usize = 64 << 10;
 
 /// A simulated network that runs: a thread in the network namespace of the thread that started it.
 pub struct Sink {
@@ -141,11 +145,13 @@ impl Sink {
     fn stop(&mut self) -> Report {
         lock(&self.shared.ports).stop = true;
         self.shared.wake();
-        let mut report = self
-            .thread
-            .take()
-            .and_then(|thread| thread.join().ok())
-            .unwrap_or_default();
+        let ended = self.thread.take().map(JoinHandle::join);
+        let mut report = ended.and_then(Result::ok).unwrap_or_else(|| Report {
+            losses: vec![Loss::Channel {
+                why: "the simulated network broke".to_owned(),
+            }],
+            ..Report::default()
+        });
         report.announced = lock(&self.shared.ties).all();
         report
     }
@@ -200,7 +206,7 @@ impl<'a> Server<'a> {
             names: Names::new(simulation.caps.names),
             ledger: Ledger::new(began, &simulation.caps),
             flows: Flows::new(simulation.caps.flows),
-            buffer: vec![0; BUFFER],
+            buffer: vec![0; DATAGRAM],
             live: 0,
             all: 0,
             opened: 0,
@@ -317,7 +323,7 @@ impl<'a> Server<'a> {
                 true
             }
             Source::Connection(connection, before) => {
-                let alive = connection.ready(&mut self.world());
+                let alive = self.guarded(|world| connection.ready(world));
                 self.settle(connection, before, near);
                 if let Some(delivery) = connection.delivery.take() {
                     self.deliver(delivery);
@@ -325,7 +331,7 @@ impl<'a> Server<'a> {
                 alive
             }
             Source::Relay(relay) => {
-                let alive = relay.ready(&mut self.buffer);
+                let alive = relay.ready(&mut self.buffer[..BUFFER]);
                 self.settle_relay(relay, near);
                 alive
             }
@@ -337,12 +343,23 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Runs what reads hostile bytes: should it ever panic, one conversation is lost and not the whole network, and the loss
+    /// is counted.
+    fn guarded(&mut self, act: impl FnOnce(&mut World<'_>) -> bool) -> bool {
+        let mut world = self.world();
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(&mut world)));
+        outcome.unwrap_or_else(|_| {
+            self.ledger.dropped.borrow_mut().broken += 1;
+            false
+        })
+    }
+
     fn world(&mut self) -> World<'_> {
         World {
             simulation: self.simulation,
             names: &mut self.names,
             ledger: &mut self.ledger,
-            buffer: &mut self.buffer,
+            buffer: &mut self.buffer[..BUFFER],
         }
     }
 
@@ -390,7 +407,10 @@ impl<'a> Server<'a> {
         match source {
             Source::Connection(connection, _) => {
                 self.live = self.live.saturating_sub(1);
-                connection.finish(&mut self.world());
+                self.guarded(|world| {
+                    connection.finish(world);
+                    false
+                });
             }
             Source::Relay(relay) => {
                 self.live = self.live.saturating_sub(1);
@@ -502,16 +522,22 @@ impl<'a> Server<'a> {
             };
             let to = SocketAddr::new(to, port);
             self.ledger.explain(Transport::Udp, to);
-            let answer = self.flows.take(
-                from,
-                to,
-                &self.buffer[..length],
-                &mut self.names,
-                &mut self.ledger,
-                &mut lock(&self.shared.ties),
-            );
-            if let Some(answer) = answer {
-                let _ = datagrams.send(&answer, from, to.ip());
+            let answer = catch_unwind(AssertUnwindSafe(|| {
+                self.flows.take(
+                    from,
+                    to,
+                    &self.buffer[..length],
+                    &mut self.names,
+                    &mut self.ledger,
+                    &mut lock(&self.shared.ties),
+                )
+            }));
+            match answer {
+                Ok(Some(answer)) => {
+                    let _ = datagrams.send(&answer, from, to.ip());
+                }
+                Ok(None) => {}
+                Err(_) => self.ledger.dropped.borrow_mut().broken += 1,
             }
         }
     }
@@ -529,7 +555,7 @@ impl<'a> Server<'a> {
             };
             let keep = match &mut source {
                 Source::Connection(connection, before) => {
-                    let alive = connection.tick(now, &mut self.world());
+                    let alive = self.guarded(|world| connection.tick(now, world));
                     self.settle(connection, before, token);
                     alive
                 }

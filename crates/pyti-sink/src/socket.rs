@@ -10,11 +10,19 @@ use crate::record::canonical;
 /// Room for one message about the address of a datagram, aligned as the kernel wants it.
 type Control = [u64; 16];
 
+/// Callers that may wait to be taken, at one port.
+const QUEUE: i32 = 4096;
+
 /// Listens at every address, of both families where the machine has both.
 pub(crate) fn listen(port: u16) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
         .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))?;
     listener.set_nonblocking(true)?;
+    // the usual queue of 128 overflows while this thread waits for a core, and whoever does not fit waits for a second
+    // SAFETY: plain call on a socket that is open
+    if unsafe { libc::listen(listener.as_raw_fd(), QUEUE) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
     Ok(listener)
 }
 

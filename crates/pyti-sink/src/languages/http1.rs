@@ -6,6 +6,8 @@ use super::{Next, Scene, Talk};
 
 /// Most bytes of a head.
 const HEAD: usize = 32 << 10;
+/// Questions on one connection, as many as usual servers take.
+const QUESTIONS: u32 = 1000;
 /// Most header fields.
 const FIELDS: usize = 128;
 /// Most bytes of the line before a chunk, and of a trailer.
@@ -41,6 +43,7 @@ pub(crate) struct Http1 {
     buffer: Vec<u8>,
     state: State,
     metadata: bool,
+    answered: u32,
 }
 
 #[derive(Default)]
@@ -244,6 +247,8 @@ impl Http1 {
 
     fn answer(&mut self, question: Question, scene: &mut Scene<'_>) {
         let Question { place, asked, close } = question;
+        self.answered += 1;
+        let close = close || self.answered >= QUESTIONS;
         let answer = answers::answer(&asked, scene.simulation, scene.place);
         self.metadata |= answer.metadata;
         scene.notes.answer(place, &answer.status.to_string());
