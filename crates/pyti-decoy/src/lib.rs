@@ -5,7 +5,22 @@
 //! what it found to a trace. Nothing here reads a file, a clock or a source of randomness.
 
 mod annotate;
+mod chance;
+mod cloud;
+mod code;
+mod date;
+mod decoys;
+mod document;
+mod home;
+mod machine;
+mod persona;
 mod search;
+mod shell;
+mod token;
 
 pub use annotate::{Annotated, Output, annotate};
+pub use decoys::{Decoys, Watched};
+pub use home::{PlantedFile, PlantedFolder};
+pub use machine::Machine;
+pub use persona::Persona;
 pub use search::{Hit, Looked, Needles, SHORTEST};

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// Names of forms; [`super::scan::Pattern::form`] is a place in it.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "raw",
     "reversed",
     "base64",
@@ -15,6 +15,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "reversed of base64",
     "base85",
     "utf-16",
+    "reversed of hex",
 ];
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -45,6 +46,7 @@ pub(crate) fn forms(secret: &[u8]) -> Vec<(u8, Vec<u8>)> {
     if upper != hex {
         out.push((5, upper));
     }
+    out.push((10, reversed(&hex)));
     out.push((5, hex));
     out.push((6, secret.iter().map(|b| rot13(*b)).collect()));
     for before in 0..4 {

@@ -157,6 +157,13 @@ fn is_distinct(secret: &[u8]) -> bool {
     secret.len() >= SHORTEST && secret.iter().collect::<BTreeSet<_>>().len() >= FEWEST_DIFFERENT
 }
 
+/// Whether digits and escapes are looked for: in what is mostly text, and in all that is short and came from outside.
+fn is_worth_reading(depth: u8, bytes: &[u8]) -> bool {
+    let short = bytes.len() < 4096;
+    let printable = views::printable_percent(bytes);
+    printable >= 80 || depth == 0 && (short || printable >= 50)
+}
+
 /// One search under way.
 struct Search<'a> {
     needles: &'a Needles,
@@ -226,7 +233,7 @@ impl<'a> Search<'a> {
 
     /// Queues everything that the bytes can be read as.
     fn read(&mut self, layers: &[Layer], offset: Option<usize>, depth: u8, bytes: &[u8]) {
-        let mut add = |layer: Option<Layer>, at: usize, bytes: Vec<u8>| {
+        let mut add = |inner: &[Layer], at: usize, bytes: Vec<u8>| {
             if bytes.len() < SHORTEST {
                 return;
             }
@@ -236,7 +243,7 @@ impl<'a> Search<'a> {
             };
             self.left = left;
             let mut layers = layers.to_vec();
-            layers.extend(layer);
+            layers.extend_from_slice(inner);
             self.waiting.push_back(Reading {
                 layers,
                 offset: Some(offset.unwrap_or(at)),
@@ -244,31 +251,42 @@ impl<'a> Search<'a> {
                 bytes,
             });
         };
-        let named = |name| Some(Layer::Named(name));
         let bare_offsets = if depth == 0 { BARE_OFFSETS } else { 1 };
         let (streams, spared) = self.unpacker.unpack(bytes, bare_offsets);
         let mut cut = spared;
         for stream in streams {
             cut |= stream.cut;
-            add(named(stream.name), stream.offset, stream.bytes);
+            add(&[Layer::Named(stream.name)], stream.offset, stream.bytes);
         }
-        let mut all = views::runs(bytes);
-        if depth == 0 || views::is_text(bytes) {
+        let mut all = Vec::new();
+        if is_worth_reading(depth, bytes) {
+            all.extend(views::runs(bytes));
             all.extend(views::whole(bytes));
         }
         all.extend(views::without_zeros(bytes));
         for view in all {
-            add(view.name.and_then(named), view.offset, view.bytes);
+            match view.name {
+                Some(name) => add(&[Layer::Named(name)], view.offset, view.bytes),
+                None => add(&[], view.offset, view.bytes),
+            }
         }
         if depth == 0 {
-            let unlocked = |key: u8, from: usize| bytes[from..].iter().map(|b| b ^ key).collect();
             for key in views::likely_keys(bytes) {
-                add(Some(Layer::Xor(key)), 0, unlocked(key, 0));
+                add(&[Layer::Xor(key)], 0, bytes.iter().map(|b| b ^ key).collect());
             }
             for (from, key) in views::stream_keys(bytes) {
-                add(Some(Layer::Xor(key)), from, unlocked(key, from));
+                if let Some(stream) = self.unpacker.under_key(&bytes[from..], key) {
+                    cut |= stream.cut;
+                    add(&[Layer::Xor(key), Layer::Named(stream.name)], from, stream.bytes);
+                }
             }
-            add(named("reversed"), 0, bytes.iter().rev().copied().collect());
+            if streams::ends_reversed(bytes) {
+                add(
+                    &[Layer::Named("reversed")],
+                    0,
+                    bytes.iter().rev().copied().collect(),
+                );
+            }
         }
         self.cut |= cut;
     }

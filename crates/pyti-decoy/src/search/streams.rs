@@ -29,6 +29,45 @@ pub(crate) struct Unpacked {
 /// Bytes, and whether there were more.
 type Content = (Vec<u8>, bool);
 
+/// Whether the bytes end as a gzip stream begins, read backwards.
+pub(crate) fn ends_reversed(bytes: &[u8]) -> bool {
+    let end = &bytes[bytes.len().saturating_sub(256)..];
+    end.windows(3).any(|w| w == [8, 0x8b, 0x1f])
+}
+
+/// Whether a deflate stream can begin so: of random bytes nearly none can. What passes may still be none.
+fn can_begin(bytes: &[u8]) -> bool {
+    let Some(bits) = bytes.first_chunk::<4>().map(|b| u32::from_le_bytes(*b)) else {
+        return false;
+    };
+    match bits >> 1 & 3 {
+        0 => bytes.get(1..5).is_some_and(|b| b[0] == !b[2] && b[1] == !b[3]),
+        1 => true,
+        2 => {
+            let (literals, distances) = (bits >> 3 & 31, bits >> 8 & 31);
+            literals <= 29 && distances <= 29 && has_code_lengths(bytes, (bits >> 13 & 15) + 4)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the lengths of the code for lengths, at bit 17, make a complete code.
+fn has_code_lengths(bytes: &[u8], count: u32) -> bool {
+    let Some(head) = bytes.get(..10) else {
+        return false;
+    };
+    let mut bits = head.iter().rev().fold(0u128, |sum, b| sum << 8 | u128::from(*b)) >> 17;
+    let mut room = 0;
+    for _ in 0..count {
+        let length = bits & 7;
+        if length > 0 {
+            room += 128 >> length;
+        }
+        bits >>= 3;
+    }
+    room == 128
+}
+
 /// What unpacks, with its scratch space: making it anew for each guess would cost more than the guess.
 #[derive(Debug)]
 pub(crate) struct Unpacker {
@@ -52,39 +91,54 @@ impl Unpacker {
     /// the first places, as many as are told.
     pub(crate) fn unpack(&mut self, bytes: &[u8], bare_offsets: usize) -> (Vec<Unpacked>, bool) {
         let mut out = Vec::new();
-        let mut spared = 0;
-        for (offset, pair) in bytes.windows(2).enumerate() {
-            let rest = &bytes[offset..];
-            let found = match pair {
-                [0x1f, 0x8b] if rest.get(2) == Some(&8) => self.gzip(rest),
-                [0x28, 0xb5] if rest.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) => self.zstandard(rest),
-                [b'P', b'K'] if rest.starts_with(b"PK\x03\x04") => self.zip(rest),
-                [first, second]
-                    if first & 0x8f == 8
-                        && (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0
-                        && second & 0x20 == 0 =>
-                {
-                    self.inflate(rest, true)
-                        .filter(|(b, _)| b.len() >= SHORTEST)
-                        .map(|b| ("zlib", b))
-                }
-                _ => None,
+        let mut spared = false;
+        for offset in 0..bytes.len() {
+            let Some((name, (unpacked, cut))) = self.at(&bytes[offset..]) else {
+                continue;
             };
-            if let Some((name, (unpacked, cut))) = found {
-                if out.len() == MOST {
-                    spared += 1;
-                    break;
-                }
-                out.push(Unpacked {
-                    name,
-                    offset,
-                    bytes: unpacked,
-                    cut,
-                });
+            if out.len() == MOST {
+                spared = true;
+                break;
             }
+            out.push(Unpacked {
+                name,
+                offset,
+                bytes: unpacked,
+                cut,
+            });
         }
         self.bare(bytes, bare_offsets, &mut out);
-        (out, spared > 0)
+        (out, spared)
+    }
+
+    /// The stream that begins here and says so.
+    fn at(&mut self, bytes: &[u8]) -> Option<(&'static str, Content)> {
+        match bytes {
+            [0x1f, 0x8b, 8, ..] => self.gzip(bytes),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => self.zstandard(bytes),
+            [b'P', b'K', 3, 4, ..] => self.zip(bytes),
+            [first, second, ..]
+                if first & 0x8f == 8
+                    && second & 0x20 == 0
+                    && (u16::from(*first) << 8 | u16::from(*second)).is_multiple_of(31) =>
+            {
+                let content = self.inflate(bytes, true)?;
+                (content.0.len() >= SHORTEST).then_some(("zlib", content))
+            }
+            _ => None,
+        }
+    }
+
+    /// The stream that begins here and would say so under this key.
+    pub(crate) fn under_key(&mut self, bytes: &[u8], key: u8) -> Option<Unpacked> {
+        let plain: Vec<u8> = bytes.iter().map(|b| b ^ key).collect();
+        let (name, (bytes, cut)) = self.at(&plain)?;
+        Some(Unpacked {
+            name,
+            offset: 0,
+            bytes,
+            cut,
+        })
     }
 
     /// A deflate stream without a head can begin anywhere; it is looked for at the beginning and behind empty lines.
@@ -112,6 +166,9 @@ impl Unpacker {
 
     /// Unpacks until the end, an error or the cap; `None` when nothing came out.
     fn inflate(&mut self, bytes: &[u8], head: bool) -> Option<Content> {
+        if !can_begin(&bytes[if head { 2 } else { 0 }..]) {
+            return None;
+        }
         let stream = if head { &mut self.with_head } else { &mut self.bare };
         stream.reset(head);
         let mut out = Vec::new();

@@ -48,7 +48,11 @@ pub(crate) fn likely_keys(bytes: &[u8]) -> Vec<u8> {
     };
     let mut keys: Vec<(usize, u8)> = (1..=u8::MAX).map(|key| (score(key), key)).collect();
     keys.sort_unstable_by(|a, b| b.cmp(a));
-    let least = score(0).max(bytes.len().min(4096) * 3 / 4);
+    let sample = bytes.len().min(4096);
+    if score(0) * 10 >= sample * 6 {
+        return Vec::new();
+    }
+    let least = sample * 8 / 10;
     keys.iter()
         .take(MOST_KEYS)
         .filter(|(score, _)| *score > least)
@@ -59,50 +63,47 @@ pub(crate) fn likely_keys(bytes: &[u8]) -> Vec<u8> {
 /// Keys under which some compressed stream would begin in the bytes, with the place: its first bytes differ in a
 /// way that a key does not change.
 pub(crate) fn stream_keys(bytes: &[u8]) -> Vec<(usize, u8)> {
-    const HEADS: [&[u8]; 7] = [
-        &[0x1f, 0x8b, 8],
-        &[0x28, 0xb5, 0x2f, 0xfd],
-        b"PK\x03\x04",
-        &[0x78, 0x01],
-        &[0x78, 0x5e],
-        &[0x78, 0x9c],
-        &[0x78, 0xda],
-    ];
+    // two bytes alone say little, except at the beginning
+    const ZLIB_OFFSETS: usize = 64;
     let mut out = Vec::new();
-    for offset in 0..bytes.len() {
-        for head in HEADS {
-            // two bytes alone say little, except at the very beginning
-            if head.len() == 2 && offset > 64 {
-                continue;
+    for (offset, pair) in bytes.windows(2).enumerate() {
+        let head: &[u8] = match pair[0] ^ pair[1] {
+            0x94 => &[0x1f, 0x8b, 8],
+            0x9d => &[0x28, 0xb5, 0x2f, 0xfd],
+            0x1b => b"PK\x03\x04",
+            0x79 if offset < ZLIB_OFFSETS => &[0x78, 0x01],
+            0x26 if offset < ZLIB_OFFSETS => &[0x78, 0x5e],
+            0xe4 if offset < ZLIB_OFFSETS => &[0x78, 0x9c],
+            0xa2 if offset < ZLIB_OFFSETS => &[0x78, 0xda],
+            _ => continue,
+        };
+        let key = pair[0] ^ head[0];
+        let here = &bytes[offset..];
+        if key != 0 && here.len() >= head.len() && here.iter().zip(head).all(|(b, h)| b ^ key == *h) {
+            out.push((offset, key));
+            if out.len() >= MOST_KEYS {
+                break;
             }
-            let key = bytes[offset] ^ head[0];
-            let here = bytes[offset..].iter().zip(head);
-            if key != 0 && bytes.len() - offset >= head.len() && here.clone().all(|(b, h)| b ^ key == *h) {
-                out.push((offset, key));
-            }
-        }
-        if out.len() >= MOST_KEYS {
-            break;
         }
     }
     out
 }
 
-/// Whether bytes are mostly text: others are not searched for escapes, which occur in them by chance.
-pub(crate) fn is_text(bytes: &[u8]) -> bool {
+/// How much of the beginning is printable, percent: of random bytes it is 38.
+pub(crate) fn printable_percent(bytes: &[u8]) -> usize {
     let sample = &bytes[..bytes.len().min(4096)];
     let printable = sample
         .iter()
         .filter(|b| matches!(b, b' '..=b'~' | b'\t' | b'\n' | b'\r'))
         .count();
-    printable * 10 >= sample.len() * 8
+    printable * 100 / sample.len().max(1)
 }
 
 /// Readings of the whole, for what is mostly text.
 pub(crate) fn whole(bytes: &[u8]) -> Vec<View> {
     let mut out = Vec::new();
     let has = |byte: u8| bytes.contains(&byte);
-    if has(b'\n') {
+    if is_wrapped(bytes) {
         out.push(View::whole(None, joined(bytes)));
     }
     if has(b'\\') {
@@ -123,6 +124,19 @@ pub(crate) fn without_zeros(bytes: &[u8]) -> Option<View> {
     let rest: Vec<u8> = bytes.iter().copied().filter(|b| *b != 0).collect();
     let zeros = bytes.len() - rest.len();
     (zeros * 4 >= bytes.len()).then(|| View::whole(Some("utf-16"), rest))
+}
+
+/// Whether some line ends with what looks like a part of something longer.
+fn is_wrapped(bytes: &[u8]) -> bool {
+    const PART: usize = 16;
+    let is_digit = |b: &u8| BASE64.values[usize::from(*b)] != NOT_A_DIGIT || *b == b'=';
+    let mut lines = bytes.split(|b| *b == b'\n');
+    let last = lines.next_back().is_none_or(<[u8]>::is_empty);
+    !last
+        && lines.any(|line| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            line.len() >= PART && line[line.len() - PART..].iter().all(is_digit)
+        })
 }
 
 /// Without line breaks and the indentation behind them.
@@ -272,13 +286,16 @@ static BASE64: Digits = Digits {
     group: 4,
     between: b"",
 };
-static BASE32: Digits = Digits {
-    name: "base32",
-    values: digits(&[(UPPER, 0), (LOWER, 0), (b"234567", 26)]),
-    bits: 5,
-    group: 8,
-    between: b"",
-};
+const fn base32(letters: &[u8]) -> Digits {
+    Digits {
+        name: "base32",
+        values: digits(&[(letters, 0), (b"234567", 26)]),
+        bits: 5,
+        group: 8,
+        between: b"",
+    }
+}
+static BASE32: [Digits; 2] = [base32(UPPER), base32(LOWER)];
 static HEX: Digits = Digits {
     name: "hex",
     values: digits(&[(DECIMAL, 0), (b"abcdef", 10), (b"ABCDEF", 10)]),
@@ -290,7 +307,7 @@ static HEX: Digits = Digits {
 /// Readings of each long run of base64, base32 or hexadecimal digits, at each place where a group may begin.
 pub(crate) fn runs(bytes: &[u8]) -> Vec<View> {
     let mut out = Vec::new();
-    for kind in [&HEX, &BASE32, &BASE64] {
+    for kind in [&HEX, &BASE32[0], &BASE32[1], &BASE64] {
         kind.read(bytes, &mut out);
     }
     out
@@ -304,9 +321,15 @@ impl Digits {
                 at += 1;
                 continue;
             }
-            let (end, run) = self.run(bytes, at);
-            if run.len() >= SHORTEST_RUN {
-                for skip in 0..self.group {
+            let end = self.end(bytes, at);
+            // most runs are words
+            if end - at >= SHORTEST_RUN {
+                let run: Vec<u8> = bytes[at..end]
+                    .iter()
+                    .map(|b| self.values[usize::from(*b)])
+                    .filter(|value| *value != NOT_A_DIGIT)
+                    .collect();
+                for skip in 0..self.group.min(run.len()) {
                     out.push(View {
                         name: Some(self.name),
                         offset: at,
@@ -318,20 +341,18 @@ impl Digits {
         }
     }
 
-    /// The end of the run that begins here, and the values of its digits.
-    fn run(&self, bytes: &[u8], start: usize) -> (usize, Vec<u8>) {
-        let mut values = Vec::new();
+    /// The end of the run that begins here.
+    fn end(&self, bytes: &[u8], start: usize) -> usize {
         let mut at = start;
         while let Some(byte) = bytes.get(at) {
-            let value = self.values[usize::from(*byte)];
-            if value != NOT_A_DIGIT {
-                values.push(value);
-            } else if !self.between.contains(byte) || self.between.contains(&bytes[at - 1]) {
+            if self.values[usize::from(*byte)] == NOT_A_DIGIT
+                && (!self.between.contains(byte) || self.between.contains(&bytes[at - 1]))
+            {
                 break;
             }
             at += 1;
         }
-        (at, values)
+        at
     }
 
     fn bytes(&self, values: &[u8]) -> Vec<u8> {
