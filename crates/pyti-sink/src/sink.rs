@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use pyti_model::effect::Loss;
 use pyti_model::trace::Transport;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::connection::{Connection, Wants, World};
 use crate::flow::Flows;
@@ -113,14 +114,17 @@ impl Sink {
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("sink".to_owned())
-            .spawn(move || match Server::new(&simulation, theirs, began) {
-                Ok(server) => {
-                    let _ = ready.send(Ok(()));
-                    server.serve()
-                }
-                Err(error) => {
-                    let _ = ready.send(Err(error));
-                    Report::default()
+            .spawn(move || {
+                let _end = End(Arc::clone(&theirs));
+                match Server::new(&simulation, theirs, began) {
+                    Ok(server) => {
+                        let _ = ready.send(Ok(()));
+                        server.serve()
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                        Report::default()
+                    }
                 }
             })?;
         result.recv().map_err(io::Error::other)??;
@@ -165,6 +169,33 @@ impl Drop for Sink {
     }
 }
 
+/// However the thread ends, nobody waits for it afterwards.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut ports = lock(&self.0.ports);
+        ports.stop = true;
+        // whoever waits is let go
+        ports.wanted.clear();
+    }
+}
+
+/// Lets this process have more descriptors, as far as the machine allows, and tells how many connections fit: the agent and
+/// the networks of other boxes need theirs.
+fn room(wanted: usize) -> usize {
+    const ENOUGH: u64 = 16_384;
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
+    if limit.current.is_some_and(|current| current < most) {
+        limit.current = Some(most);
+        // where it does not work, fewer fit
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH);
+    wanted.min(usize::try_from(current / 8).unwrap_or(usize::MAX))
+}
+
 enum Source {
     Wake,
     Listener(TcpListener),
@@ -186,6 +217,8 @@ struct Server<'a> {
     ledger: Ledger,
     flows: Flows,
     buffer: Vec<u8>,
+    /// Connections that fit.
+    room: usize,
     /// Connections now, and in all.
     live: usize,
     all: u64,
@@ -207,6 +240,7 @@ impl<'a> Server<'a> {
             ledger: Ledger::new(began, &simulation.caps),
             flows: Flows::new(simulation.caps.flows),
             buffer: vec![0; DATAGRAM],
+            room: room(simulation.caps.connections),
             live: 0,
             all: 0,
             opened: 0,
@@ -461,8 +495,7 @@ impl<'a> Server<'a> {
             let now = Instant::now();
             let process = lock(&self.shared.ties).take(Transport::Tcp, to, now);
             self.ledger.explain(Transport::Tcp, to);
-            let caps = &self.simulation.caps;
-            if self.live >= caps.connections || self.all > caps.connections_in_all {
+            if self.live >= self.room || self.all > self.simulation.caps.connections_in_all {
                 socket::reset_at_close(&stream);
                 self.ledger.dropped.borrow_mut().refused += 1;
                 continue;

@@ -272,3 +272,109 @@ fn without_descriptors_callers_are_turned_away() {
         assert!(count(&report, "sink_connections_refused") > 0);
     });
 }
+
+#[test]
+fn anything_may_be_said_to_every_port() {
+    in_namespace("floods::anything_may_be_said_to_every_port", || {
+        let sink = sink(Caps::default());
+        let mut seed = 99_991u64;
+        let mut random = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed.to_le_bytes()[0]
+        };
+        let beginnings: &[&[u8]] = &[
+            b"",
+            b"\x16\x03\x01\x00\x20",
+            b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+            b"*3\r\n$",
+            b"\0\0\0\x08\x04\xd2\x16\x2f",
+        ];
+        for port in [
+            21, 22, 25, 53, 80, 110, 443, 465, 587, 993, 3333, 4444, 5432, 6379, 8080, 50_021,
+        ] {
+            for beginning in beginnings {
+                let mut said = beginning.to_vec();
+                said.extend((0..usize::from(random()) * 4).map(|_| random()));
+                let mut stream = connect(port);
+                stream
+                    .set_read_timeout(Some(Duration::from_secs(3)))
+                    .unwrap();
+                let _ = stream.write_all(&said);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                let _ = stream.read_to_end(&mut Vec::new());
+                let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let _ = client.send_to(&said, at(port));
+            }
+        }
+        let (answer, took) = ask(80, GET);
+        assert!(answer.starts_with("HTTP/1.1 200") && took < SOON);
+        let report = sink.finish();
+        assert_eq!(count(&report, "sink_conversations_broken"), 0);
+        assert!(conversations(&report).len() > 100);
+    });
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(body);
+    frame
+}
+
+#[test]
+fn attacks_on_http2_end_and_hold_up_nobody() {
+    in_namespace("floods::attacks_on_http2_end_and_hold_up_nobody", || {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        // GET / http, of nobody
+        let question = [0x82, 0x84, 0x86];
+        let sink = sink(Caps::default());
+        let before = memory();
+        let start = [PREFACE, &frame(4, 0, 0, &[])].concat();
+        let mut attacks = vec![start.clone(), start.clone(), start.clone(), start.clone()];
+        for number in 0..20_000u32 {
+            let stream = number * 2 + 1;
+            // opened and reset at once
+            attacks[0].extend(frame(1, 5, stream, &question));
+            attacks[0].extend(frame(3, 0, stream, &[0, 0, 0, 8]));
+            // settings and pings that want an answer each
+            attacks[1].extend(frame(4, 0, 0, &[]));
+            attacks[1].extend(frame(6, 0, 0, &[0; 8]));
+            // a question with a body that never ends, of nothing
+            attacks[3].extend(frame(0, 0, 1, &[]));
+        }
+        // header fields without end
+        attacks[2].extend(frame(1, 1, 1, &question));
+        for _ in 0..5000 {
+            attacks[2].extend(frame(9, 0, 1, &[0, 1, b'a', 200, b'b', b'c', b'd']));
+        }
+        attacks.push([&start[..], &frame(1, 4, 1, &[0x83, 0x84, 0x86])].concat());
+        for attack in &attacks {
+            let mut stream = connect(80);
+            stream.set_nonblocking(true).unwrap();
+            let (mut rest, mut buffer) = (&attack[..], [0; 4096]);
+            let began = Instant::now();
+            while !rest.is_empty() && began.elapsed() < Duration::from_secs(3) {
+                match stream.write(rest) {
+                    Ok(length) => rest = &rest[length..],
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    Err(_) => break,
+                }
+                let _ = stream.read(&mut buffer);
+            }
+            let (answer, took) = ask(80, GET);
+            assert!(answer.starts_with("HTTP/1.1 200") && took < SOON, "{took:?}");
+        }
+        assert!(memory() - before < 64 << 20, "{} KiB", (memory() - before) >> 10);
+        let report = sink.finish();
+        assert_eq!(count(&report, "sink_conversations_broken"), 0);
+    });
+}
