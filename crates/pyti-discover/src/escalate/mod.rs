@@ -71,6 +71,8 @@ pub struct Situation<'a> {
     pub files: &'a [String],
     /// What the last attempt took away from the tree.
     pub hidden: &'a [String],
+    /// Links of the tree that lead to another place in it: where they are, and where they lead to, both relative.
+    pub links: &'a [(String, String)],
     /// Names of what was installed for the last attempt.
     pub packages: &'a [String],
     /// When the distribution was uploaded, RFC 3339, where that is known and no other moment was asked for.
@@ -125,8 +127,11 @@ pub fn next(inspection: &Inspection, tried: &[Tried], situation: &Situation<'_>)
             .flatten()
             .or_else(|| again(tried, last, test, *death))
             .or_else(|| {
-                more.then(|| older(tried, situation, &last.recipe, test))
-                    .flatten()
+                more.then(|| {
+                    visible(tried, situation, &last.recipe, test)
+                        .or_else(|| older(tried, situation, &last.recipe, test))
+                })
+                .flatten()
             })
         }
     }
@@ -277,6 +282,15 @@ fn learnt(
     {
         next.sources = Sources::Visible;
         because.push(format!("the tests read {file} of the sources, which stay now"));
+    } else if recipe.sources == Sources::Hidden
+        && test.counts.failed + test.counts.errors > 0
+        && let Some((link, _)) = situation
+            .links
+            .iter()
+            .find(|(_, target)| symptoms::lies_in(target, situation.hidden))
+    {
+        next.sources = Sources::Visible;
+        because.push(format!("{link} leads to the sources, which stay now"));
     }
     if because.is_empty() {
         return None;
@@ -344,14 +358,36 @@ fn other_runner(inspection: &Inspection, tried: &[Tried], test: &Test) -> Option
 
 /// The same again, alone: a few failures among many tests, or a crash, may be chance.
 fn again(tried: &[Tried], last: &Tried, test: &Test, death: Death) -> Option<Next> {
-    let times = tried.iter().filter(|t| t.recipe == last.recipe).count();
+    // one retry in all
+    let retried = tried
+        .iter()
+        .enumerate()
+        .any(|(at, t)| tried[..at].iter().any(|earlier| earlier.recipe == t.recipe));
     let bad = test.counts.failed + test.counts.errors;
     let few = bad > 0 && (bad <= 25 || bad * 10 <= test.counts.executed());
     let chance = (few && test.collection_errors.is_empty() && test.finished) || death == Death::Signal;
-    (times == 1 && chance && test.counts.executed() > 0).then(|| Next {
+    (!retried && chance && test.counts.executed() > 0).then(|| Next {
         recipe: last.recipe.clone(),
         because: "the same again, alone".to_owned(),
     })
+}
+
+/// The same with the sources left where they are: tests may read them in ways that no message tells. What the runner's process
+/// imports is the installed copy all the same.
+fn visible(tried: &[Tried], situation: &Situation<'_>, recipe: &Recipe, test: &Test) -> Option<Next> {
+    let hidden = recipe.sources == Sources::Hidden && !situation.hidden.is_empty();
+    if !hidden || symptoms::is_about_the_network(test) {
+        return None;
+    }
+    let mut next = recipe.clone();
+    next.sources = Sources::Visible;
+    let because = "with the sources left where they are".to_owned();
+    next.why.push(format!("layout: {because}"));
+    Some(Next {
+        recipe: next,
+        because,
+    })
+    .filter(|next| new(tried, &next.recipe))
 }
 
 /// The same with everything as it was 30 days after the upload: what came later may not fit.

@@ -111,6 +111,14 @@ pub(super) fn missing_source(texts: &[String], tree: &str, hidden: &[String]) ->
     None
 }
 
+/// Whether a path is one of these, or lies in one.
+pub(super) fn lies_in(path: &str, places: &[String]) -> bool {
+    places.iter().any(|place| {
+        path.strip_prefix(place.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
 fn is_about_files(text: &str) -> bool {
     [
         "No such file or directory",

@@ -201,6 +201,36 @@ fn sources_that_tests_read_stay_and_others_do_not_matter() {
 }
 
 #[test]
+fn links_into_what_is_hidden_and_failures_without_a_word_make_sources_visible() {
+    let inspection = inspection();
+    let first = &inspection.recipes[0];
+    let (hidden, links) = (["x".to_owned()], [("tests/a".to_owned(), "x/a".to_owned())]);
+    let with = Situation {
+        hidden: &hidden,
+        links: &links,
+        ..situation()
+    };
+    let found = next(&inspection, &[ran(first, 9, 1)], &with).unwrap();
+    assert_eq!(found.because, "tests/a leads to the sources, which stay now");
+    let elsewhere = [("tests/a".to_owned(), "xy/a".to_owned())];
+    let with = Situation {
+        links: &elsewhere,
+        ..with
+    };
+    let tried = [ran(first, 9, 1)];
+    assert_eq!(
+        next(&inspection, &tried, &with).unwrap().because,
+        "the same again, alone"
+    );
+    let tried = [ran(first, 9, 1), ran(first, 9, 1)];
+    let found = next(&inspection, &tried, &with).unwrap();
+    assert_eq!(found.because, "with the sources left where they are");
+    // and then nothing is repeated once more
+    let tried = [tried[0].clone(), tried[1].clone(), ran(&found.recipe, 9, 1)];
+    assert_eq!(next(&inspection, &tried, &with), None);
+}
+
+#[test]
 fn requirements_that_cannot_be_had_are_left_out_or_the_runner_is_another() {
     let inspection = inspection();
     let of = |why: &str| next(&inspection, &[unhad(&inspection.recipes[0], why)], &situation()).unwrap();

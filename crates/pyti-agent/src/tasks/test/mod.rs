@@ -48,12 +48,13 @@ pub(crate) fn test(cx: &Cx<'_>, archive: &str) -> Ended {
     let choice = cx.get(&TEST_CHOICE)?;
     let locked = cx.get(&TEST_LOCK)?;
     let environment = cx.get(&TEST_ENVIRONMENT)?;
-    let files = one::files_below(&tree.path().join(SOURCE.trim_start_matches('/')));
+    let below = one::below(&tree.path().join(SOURCE.trim_start_matches('/')));
     let bench = Bench {
         inspection: &inspection,
         installed: &installed,
         archive,
-        files: &files,
+        files: &below.files,
+        links: &below.links,
     };
     let mut story = Story {
         settings: choice.tried.iter().map(|_| None).collect(),
@@ -96,6 +97,7 @@ impl Story {
                     tree: SOURCE,
                     files: bench.files,
                     hidden,
+                    links: bench.links,
                     packages: &setting.packages,
                     uploaded: plan
                         .target

@@ -39,6 +39,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) archive: &'a str,
     /// Its files, relative.
     pub(crate) files: &'a [String],
+    /// Its links that lead to places in it.
+    pub(crate) links: &'a [(String, String)],
 }
 
 /// What came of an attempt.
@@ -152,10 +154,19 @@ fn end_of(text: &str) -> String {
     text[from..].to_owned()
 }
 
-/// Files of a tree, relative; folders that are links are not entered. Capped.
-pub(crate) fn files_below(root: &std::path::Path) -> Vec<String> {
+/// What lies in a tree.
+pub(crate) struct Below {
+    /// Its files, relative; folders that are links are not entered. Capped.
+    pub(crate) files: Vec<String>,
+    /// Its links, and where those that stay in the tree lead to.
+    pub(crate) links: Vec<(String, String)>,
+}
+
+/// Looks through a tree.
+pub(crate) fn below(root: &std::path::Path) -> Below {
     const CAP: usize = 200_000;
-    let mut files = BTreeSet::new();
+    const LINKS: usize = 1000;
+    let (mut files, mut links) = (BTreeSet::new(), Vec::new());
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else {
@@ -168,9 +179,55 @@ pub(crate) fn files_below(root: &std::path::Path) -> Vec<String> {
             } else if let Ok(relative) = entry.path().strip_prefix(root)
                 && files.len() < CAP
             {
-                files.insert(relative.to_string_lossy().into_owned());
+                let path = relative.to_string_lossy().into_owned();
+                if kind.is_symlink()
+                    && links.len() < LINKS
+                    && let Ok(target) = std::fs::read_link(entry.path())
+                    && let Some(target) = led_to(&path, &target.to_string_lossy())
+                {
+                    links.push((path.clone(), target));
+                }
+                files.insert(path);
             }
         }
     }
-    files.into_iter().collect()
+    Below {
+        files: files.into_iter().collect(),
+        links,
+    }
+}
+
+/// The place in the tree that a link leads to, by its words alone.
+fn led_to(link: &str, target: &str) -> Option<String> {
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    if target.starts_with('/') {
+        return None;
+    }
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_places_in_the_tree_or_nowhere() {
+        assert_eq!(
+            led_to("tests/data/a.css", "../../x/a.css").as_deref(),
+            Some("x/a.css")
+        );
+        assert_eq!(led_to("a", "./b/../c").as_deref(), Some("c"));
+        assert_eq!(led_to("a", "../b"), None);
+        assert_eq!(led_to("a", "/etc/passwd"), None);
+    }
 }
