@@ -13,9 +13,9 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pyti_model::effect::{Contact, Loss};
+use pyti_model::effect::{Captured, Contact, Loss};
 use pyti_model::foreign::Foreign;
-use pyti_model::trace::{Act, Count, Deed, Endpoint, Result as Came, Transport};
+use pyti_model::trace::{Act, Conversation, Count, Deed, Endpoint, Result as Came, Transport};
 use pyti_sink::{Handle, Sink};
 
 use crate::dns;
@@ -28,8 +28,12 @@ pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 pub(crate) const BOX: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 pub(crate) const ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, 2);
 pub(crate) const BOX_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, 0x15);
-/// Most different names and addresses that are listed.
+/// Most different names and addresses that are listed: of a silent network, and of a simulated one, where more goes on.
 const CAP: usize = 512;
+const CAP_SIMULATED: usize = 4096;
+/// Most hosts whose echoes are kept, and most bytes of each.
+const ECHOES: usize = 64;
+const ECHO_BYTES: usize = 64 << 10;
 
 /// The network of one command.
 pub(crate) struct BoxNetwork {
@@ -158,6 +162,8 @@ fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Optio
     // a connection gives up after about 3 s instead of 2 min; where it cannot be set, it only takes longer
     let _ = std::fs::write("/proc/thread-self/net/../../../sys/net/ipv4/tcp_syn_retries", "1");
     let _ = std::fs::write("/proc/sys/net/ipv4/tcp_syn_retries", "1");
+    // whoever is the box's user may ask for echoes, as on most machines; the number is the job's group, and the box's is the same
+    let _ = std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0");
     enter(&own)?;
     let mut taps = vec![tap(libc::ETH_P_IP)?];
     if sixth {
@@ -178,6 +184,8 @@ fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Optio
         began,
         names: BTreeMap::new(),
         addresses: BTreeMap::new(),
+        echoes: BTreeMap::new(),
+        cap: if simulation.is_some() { CAP_SIMULATED } else { CAP },
         dropped: 0,
     }))
 }
@@ -209,7 +217,47 @@ struct Router {
     names: BTreeMap<(Vec<u8>, String), u64>,
     /// Packets, and when the first came.
     addresses: BTreeMap<Called, (u64, u64)>,
+    /// What was carried by echo requests, of a simulated network.
+    echoes: BTreeMap<IpAddr, Echo>,
+    cap: usize,
     dropped: u64,
+}
+
+/// What echo requests to one host carried; the kernel gives each back.
+#[derive(Default)]
+struct Echo {
+    began_us: u64,
+    last_us: u64,
+    kept: Vec<u8>,
+    total: u64,
+}
+
+impl Echo {
+    fn act(self, address: IpAddr) -> Act {
+        let conversation = Conversation {
+            transport: Transport::Icmp,
+            address,
+            port: 0,
+            host: None,
+            language: "raw".to_owned(),
+            tls: None,
+            exchanges: Vec::new(),
+            sent: Captured {
+                head: Foreign::new(self.kept),
+                tail: Foreign::default(),
+                total: self.total,
+            },
+            answered: self.total,
+            lasted_us: self.last_us - self.began_us,
+        };
+        Act {
+            at_us: self.began_us,
+            process: None,
+            result: Came::Done,
+            times: 1,
+            deed: Deed::Converse(Box::new(conversation)),
+        }
+    }
 }
 
 impl Router {
@@ -302,21 +350,36 @@ impl Router {
 
     /// Reads what came by: packets from the box to anybody but the router.
     fn listen(&mut self) {
-        let mut bytes = [0u8; 256];
+        let simulated = matches!(self.answers, Answers::Simulated(_));
+        let mut bytes = [0u8; 2048];
         for tap in &self.taps {
             loop {
                 // SAFETY: the buffer is as long as it is said to be
                 let read = unsafe { libc::recv(tap.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
                 let Ok(length) = usize::try_from(read) else { break };
-                let Some(called) = packet::called(&bytes[..length.min(bytes.len())]) else {
+                let packet = &bytes[..length.min(bytes.len())];
+                let Some(called) = packet::called(packet) else {
                     continue;
                 };
-                let full = self.addresses.len() >= CAP;
+                let at = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                if simulated
+                    && let Some(carried) = packet::echo(packet)
+                    && (self.echoes.len() < ECHOES || self.echoes.contains_key(&called.address))
+                {
+                    let echo = self.echoes.entry(called.address).or_insert_with(|| Echo {
+                        began_us: at,
+                        ..Echo::default()
+                    });
+                    let room = ECHO_BYTES.saturating_sub(echo.kept.len()).min(carried.len());
+                    echo.kept.extend_from_slice(&carried[..room]);
+                    echo.total += carried.len() as u64;
+                    echo.last_us = at;
+                }
+                let full = self.addresses.len() >= self.cap;
                 match self.addresses.get_mut(&called) {
                     Some((times, _)) => *times += 1,
                     None if full => self.dropped += 1,
                     None => {
-                        let at = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
                         self.addresses.insert(called, (1, at));
                     }
                 }
@@ -339,7 +402,9 @@ impl Router {
             let unexplained = self.addresses.iter().filter_map(|(called, seen)| {
                 let to = SocketAddr::new(called.address, called.port.unwrap_or(0));
                 let transport = called.transport();
-                (!report.explained.contains(&(transport, to))).then_some((called, *seen, transport, to))
+                let known = report.explained.contains(&(transport, to))
+                    || (transport == Transport::Icmp && self.echoes.contains_key(&called.address));
+                (!known).then_some((called, *seen, transport, to))
             });
             heard
                 .acts
@@ -356,6 +421,8 @@ impl Router {
                         protocol: called.protocol.clone(),
                     },
                 }));
+            let echoes = std::mem::take(&mut self.echoes).into_iter();
+            heard.acts.extend(echoes.map(|(address, echo)| echo.act(address)));
             heard.acts.sort_by_key(|act| act.at_us);
             heard.counts = report.counts;
             heard.losses = report.losses;

@@ -40,6 +40,16 @@ pub(crate) fn called(packet: &[u8]) -> Option<Called> {
     }
 }
 
+/// What an echo request carries, of the same kind of packet; `None` when it is none.
+pub(crate) fn echo(packet: &[u8]) -> Option<&[u8]> {
+    let (kind, behind) = match packet.first()? >> 4 {
+        4 if packet.get(9) == Some(&1) => (8, packet.get(usize::from(packet[0] & 15) * 4..)?),
+        6 if packet.get(6) == Some(&58) => (128, packet.get(40..)?),
+        _ => return None,
+    };
+    if behind.first() == Some(&kind) { behind.get(8..) } else { None }
+}
+
 fn fourth(packet: &[u8]) -> Option<Called> {
     let from: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
     let to: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
@@ -161,13 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn what_an_echo_carries_is_read() {
+        let asked = [&[8, 0, 1, 2, 0, 1, 0, 1][..], b"payload"].concat();
+        assert_eq!(echo(&to([203, 0, 113, 5], 1, &asked)), Some(&b"payload"[..]));
+        assert_eq!(echo(&to([203, 0, 113, 5], 6, &asked)), None);
+        assert_eq!(echo(&to([203, 0, 113, 5], 1, &[0; 12])), None, "an answer");
+        let asked = [&[128, 0, 1, 2, 0, 1, 0, 1][..], b"payload"].concat();
+        assert_eq!(echo(&to_v6(58, &asked)), Some(&b"payload"[..]));
+    }
+
+    #[test]
     fn cut_packets_do_no_harm() {
         for whole in [
             to([1, 2, 3, 4], 6, &[0; 8]),
             to_v6(60, &[6, 255, 0, 0, 0, 0, 0, 0]),
         ] {
             for cut in 0..whole.len() {
-                let _ = called(&whole[..cut]);
+                let _ = (called(&whole[..cut]), echo(&whole[..cut]));
             }
         }
         let _ = called(&[0xff; 200]);

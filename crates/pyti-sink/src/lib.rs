@@ -16,6 +16,7 @@ mod languages;
 mod names;
 mod record;
 mod relay;
+mod server;
 mod settings;
 mod sink;
 mod socket;

@@ -298,3 +298,22 @@ fn a_silent_network_hears_ipv6_too() {
         );
     }
 }
+
+#[test]
+fn echoes_come_back_and_what_they_carry_is_kept() {
+    let script = "import socket\ntry: s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)\n\
+        except OSError as e: print(e); raise SystemExit\n\
+        s.settimeout(3); s.sendto(b'\\x08\\x00\\x00\\x00\\x00\\x00\\x00\\x01by echo', ('203.0.113.8', 0)); print(s.recv(100)[8:])";
+    for answer in simulated(script) {
+        if stdout(&answer) != "b'by echo'\n" {
+            eprintln!("SKIPPED: no echoes here: {}", stdout(&answer));
+            continue;
+        }
+        let said = acts(&answer, "converse");
+        assert_eq!(
+            (&said[0]["transport"], &said[0]["sent"]["head"]),
+            (&json!("icmp"), &json!("by echo"))
+        );
+        assert!(acts(&answer, "packet").is_empty(), "{answer}");
+    }
+}

@@ -301,9 +301,7 @@ fn anything_may_be_said_to_every_port() {
                 let mut said = beginning.to_vec();
                 said.extend((0..usize::from(random()) * 4).map(|_| random()));
                 let mut stream = connect(port);
-                stream
-                    .set_read_timeout(Some(Duration::from_secs(3)))
-                    .unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
                 let _ = stream.write_all(&said);
                 let _ = stream.shutdown(std::net::Shutdown::Write);
                 let _ = stream.read_to_end(&mut Vec::new());
