@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use pyti_model::outcome::TaskResult;
+use pyti_model::finding::Judgement;
+use pyti_model::outcome::{TaskResult, Verdict};
 use pyti_model::raw::{Test, TestOutcome};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::Run;
+use crate::findings;
 use crate::sentences::{self, shown, shown_str};
 use crate::telling;
 use crate::view;
@@ -41,6 +43,9 @@ pub fn junit(run: &Run<'_>) -> Result<String, JUnitError> {
             steps.add_test_case(case);
         }
         report.add_test_suite(steps);
+        if let Some(found) = file.job.found {
+            report.add_test_suite(safety(&file.filename, found));
+        }
         if let Some(test) = file.job.record.test() {
             report.add_test_suite(tests(&file.filename, test));
         }
@@ -49,6 +54,50 @@ pub fn junit(run: &Run<'_>) -> Result<String, JUnitError> {
         run: run.id.to_owned(),
         source,
     })
+}
+
+/// One case for the verdict, which fails when it is suspicious or harmful and is skipped when nobody can tell.
+fn safety(filename: &str, found: &Judgement) -> TestSuite {
+    let mut suite = TestSuite::new(format!("{filename} safety"));
+    let words = view::verdict_words(found.verdict);
+    suite.add_property(Property::new("verdict", words.split(':').next().unwrap_or(words)));
+    let mut status = match found.verdict {
+        Verdict::Suspicious | Verdict::Harmful => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Verdict::Inconclusive | Verdict::NotJudged => TestCaseStatus::skipped(),
+        Verdict::Clean | Verdict::Notable => TestCaseStatus::success(),
+    };
+    let sentences: Vec<String> = found
+        .findings
+        .iter()
+        .filter(|finding| findings::counts(finding))
+        .map(|finding| {
+            format!(
+                "{} {}: {}",
+                finding.severity.word(),
+                shown_str(&finding.rule),
+                findings::sentence(finding)
+            )
+        })
+        .chain(
+            found
+                .missing
+                .iter()
+                .map(|text| format!("missing: {}", shown_str(text))),
+        )
+        .collect();
+    if !matches!(found.verdict, Verdict::Clean | Verdict::Notable) {
+        status.set_message(words);
+    }
+    if matches!(found.verdict, Verdict::Suspicious | Verdict::Harmful) {
+        status.set_description(sentences.join("\n"));
+    }
+    let mut case = TestCase::new("is safe", status);
+    case.set_classname("safety");
+    if !sentences.is_empty() {
+        case.set_system_out(sentences.join("\n"));
+    }
+    suite.add_test_case(case);
+    suite
 }
 
 fn status(result: TaskResult, sentence: &str) -> TestCaseStatus {

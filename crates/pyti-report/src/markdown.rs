@@ -3,9 +3,13 @@
 use pyti_model::outcome::TaskResult;
 
 use crate::Run;
+use crate::findings;
 use crate::sentences::{self, shown_str};
 use crate::view;
 use crate::words::seconds;
+
+/// Findings that are listed.
+const FINDINGS: usize = 20;
 
 /// One run as Markdown. What came from a package is inside code, where nothing of it is markup.
 pub fn markdown(run: &Run<'_>) -> String {
@@ -35,6 +39,7 @@ pub fn markdown(run: &Run<'_>) -> String {
             escape(&sentences::reason(reason))
         ));
     }
+    out.push_str(&safety(run));
     for file in view::files(run) {
         out.push_str(&format!("\n### {}\n\n", code(&file.filename)));
         if file.rows.is_empty() {
@@ -67,6 +72,33 @@ pub fn markdown(run: &Run<'_>) -> String {
         "\nReport: {}\n",
         code(&format!("pyti report {}", shown_str(run.id)))
     ));
+    out
+}
+
+/// Findings that count, and what is missing.
+fn safety(run: &Run<'_>) -> String {
+    let missing = findings::missing(run);
+    let all = findings::findings(run);
+    let counted: Vec<_> = all.iter().filter(|found| found.counts()).collect();
+    let mut out = String::new();
+    if missing.is_empty() && counted.is_empty() {
+        return out;
+    }
+    out.push_str("\n### Findings\n\n");
+    for text in missing.iter().take(FINDINGS) {
+        out.push_str(&format!("- missing: {}\n", escape(text)));
+    }
+    for found in counted.iter().take(FINDINGS) {
+        out.push_str(&format!(
+            "- **{}** {} ({})\n",
+            found.finding.severity.word(),
+            escape(&findings::sentence(found.finding)),
+            code(&shown_str(&found.finding.rule))
+        ));
+    }
+    if counted.len() > FINDINGS {
+        out.push_str(&format!("- and {} more\n", counted.len() - FINDINGS));
+    }
     out
 }
 

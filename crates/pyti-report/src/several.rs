@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pyti_model::outcome::{ReasonCode, Status};
+use pyti_model::outcome::{ReasonCode, Status, Verdict};
 
 use crate::paint::{Ink, status_ink};
 use crate::sentences::{self, shown_str};
 use crate::view;
 use crate::words::{count, number};
-use crate::{Look, Run};
+use crate::{Look, Run, findings};
 
 /// Names shown for one reason.
 const NAMES: usize = 6;
@@ -76,9 +76,11 @@ pub fn several(runs: &[Run<'_>], look: &Look) -> String {
         let shown = look.cut(&look.plain(&shown), look.columns().saturating_sub(17));
         lines.push(format!("{}{}", " ".repeat(17), look.ink(Ink::Quiet, &shown)));
     }
+    lines.extend(safe(runs, look));
     let first_bad = runs
         .iter()
-        .find(|run| !view::outcome(run).0.is_good())
+        .find(|run| matches!(view::verdict(run), Verdict::Suspicious | Verdict::Harmful))
+        .or_else(|| runs.iter().find(|run| !view::outcome(run).0.is_good()))
         .or_else(|| runs.first());
     if let Some(run) = first_bad {
         lines.push(look.plain(&format!(" {}", crate::terminal::next(run))));
@@ -86,4 +88,45 @@ pub fn several(runs: &[Run<'_>], look: &Look) -> String {
     let mut text = lines.join("\n");
     text.push('\n');
     text
+}
+
+/// The second answer of all runs: how many of each verdict, and the names of those that ask for a look.
+fn safe(runs: &[Run<'_>], look: &Look) -> Vec<String> {
+    const VERDICTS: [Verdict; 5] = [
+        Verdict::Harmful,
+        Verdict::Suspicious,
+        Verdict::Inconclusive,
+        Verdict::Notable,
+        Verdict::Clean,
+    ];
+    if runs.iter().all(|run| view::verdict(run) == Verdict::NotJudged) {
+        return Vec::new();
+    }
+    let of = |verdict: Verdict| runs.iter().filter(move |run| view::verdict(run) == verdict);
+    let word = |verdict: Verdict| view::verdict_words(verdict).split(':').next().unwrap_or_default();
+    let mut parts: Vec<String> = VERDICTS
+        .iter()
+        .filter(|verdict| of(**verdict).next().is_some())
+        .map(|verdict| {
+            let text = format!("{} {}", number(of(*verdict).count() as u64), word(*verdict));
+            look.ink(findings::verdict_ink(*verdict), &text)
+        })
+        .collect();
+    let unjudged = of(Verdict::NotJudged).count();
+    if unjudged > 0 {
+        parts.push(look.ink(Ink::Quiet, &format!("{} not judged", number(unjudged as u64))));
+    }
+    let mut lines = vec![format!(" safe?  {}", parts.join(", "))];
+    for verdict in &VERDICTS[..3] {
+        let names: Vec<String> = of(*verdict).map(|run| shown_str(run.name)).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let text = format!("{}: {}", word(*verdict), crate::words::some(&names, NAMES));
+        lines.push(format!(
+            "        {}",
+            look.cut(&look.plain(&text), look.columns().saturating_sub(8))
+        ));
+    }
+    lines
 }

@@ -255,7 +255,7 @@ fn safe(run: &Run<'_>, look: &Look) -> Vec<String> {
     if !rest.is_empty() {
         say("", Ink::Quiet, &rest.join(", "));
     }
-    if !all.is_empty() {
+    if !all.is_empty() && !is_bad(verdict) {
         let id = shown_str(run.id);
         say(
             "",
@@ -326,9 +326,22 @@ fn caveats(run: &Run<'_>, look: &Look) -> Vec<String> {
     lines
 }
 
+/// Whether a verdict asks for a look before anything else.
+fn is_bad(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Suspicious | Verdict::Harmful)
+}
+
 /// The next command to type.
 pub(crate) fn next(run: &Run<'_>) -> String {
     let id = shown_str(run.id);
+    if is_bad(view::verdict(run))
+        && run
+            .jobs
+            .iter()
+            .any(|job| job.found.is_some_and(|found| !found.findings.is_empty()))
+    {
+        return format!("why: pyti explain {id} 1 · page: pyti report {id} --html");
+    }
     for job in &run.jobs {
         if !matches!(
             job.judgement.outcome.status,

@@ -123,10 +123,31 @@
       });
     });
   });
+  var main = document.getElementById("main");
+  var everything = Array.from(document.querySelectorAll(".relight"));
+  function light(number) {
+    if (number) { main.dataset.lit = number; } else { delete main.dataset.lit; }
+    everything.forEach(function (button) { button.hidden = !number; });
+  }
   document.querySelectorAll(".finding").forEach(function (finding) {
+    var number = finding.dataset.x;
     finding.addEventListener("click", function (event) {
-      if (event.target.closest("a")) { document.getElementById("main").dataset.lit = finding.dataset.x; }
+      var link = event.target.closest("a");
+      if (!link) { return; }
+      light(number);
+      var first = link.parentElement.classList.contains("light") && document.querySelector(".tree .l" + number);
+      if (first) {
+        event.preventDefault();
+        var picture = first.closest(".picture");
+        for (var up = picture; up; up = up.parentElement) {
+          if (up.tagName === "DETAILS") { up.open = true; }
+        }
+        picture.scrollIntoView({ block: "center" });
+      }
     });
+  });
+  everything.forEach(function (button) {
+    button.addEventListener("click", function () { light(""); });
   });
   document.addEventListener("keydown", function (event) {
     if (event.key !== "/" || /^(input|select|textarea)$/i.test(event.target.tagName)) { return; }

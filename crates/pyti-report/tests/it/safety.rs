@@ -26,6 +26,28 @@ fn a_clean_package_has_nothing_beyond_the_baseline() {
 }
 
 #[test]
+fn the_other_forms_tell_the_verdict_and_its_findings() {
+    let (bad, good) = (harmful(), clean());
+    let text = pyti_report::markdown(&bad.run());
+    assert!(
+        text.contains("- **critical** While being imported, it read the decoy AWS key"),
+        "{text}"
+    );
+    assert!(!pyti_report::markdown(&good.run()).contains("Findings"));
+    let xml = pyti_report::junit(&bad.run()).unwrap();
+    assert!(
+        xml.contains("harmful: harm was attempted") && xml.contains("critical decoy-sent: While"),
+        "{xml}"
+    );
+    assert!(!pyti_report::junit(&good.run()).unwrap().contains("<failure"));
+    let text = pyti_report::several(&[good.run(), bad.run(), good.run()], &PLAIN);
+    assert!(
+        text.contains(" safe?  1 harmful, 2 clean\n        harmful: six\n why: pyti explain 7f3a 1"),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_inconclusive_one_says_what_is_missing() {
     let (judged, _) = recorded(&wheel(), &[], Vec::new());
     let found = Judgement {
@@ -135,6 +157,11 @@ fn denied_text_of_a_trace_stays_text() {
             explain(&run, "1", &|_| Some(EVIL.to_owned()), &PLAIN).unwrap(),
         ),
         ("markdown", pyti_report::markdown(&run)),
+        ("junit", pyti_report::junit(&run).unwrap()),
+        (
+            "several",
+            pyti_report::several(std::slice::from_ref(&run), &PLAIN),
+        ),
     ];
     for (form, text) in texts {
         let bad: Vec<char> = text.chars().filter(|c| !is_safe(*c)).collect();
