@@ -5,22 +5,28 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use pyti_box::protocol::JobOrder;
+use pyti_box::protocol::{JobOrder, VENV};
+
 use pyti_box::rpc::Peer;
+use pyti_decoy::Output;
 use pyti_graph::{Outcome, TaskContext, TaskError};
 use pyti_model::effect::{Effect, Loss};
 use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
 use pyti_model::outcome::Reason;
 use pyti_model::raw::RawData;
+use pyti_model::trace::Form;
 use pyti_sandbox::{Boxes, Command, Done, Layer, Listener, Lower};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::commands::PROBES;
 use crate::events::Events;
+use crate::planted::Planted;
+use crate::sources;
+use crate::written;
 
 /// What a task leaves for the event of its end.
 #[derive(Default)]
@@ -41,6 +47,10 @@ pub(crate) struct Job {
     pub(crate) events: Arc<Events>,
     pub(crate) lens_port: u16,
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// What lies in the boxes to be found; `None` when nothing is watched.
+    pub(crate) planted: Option<Planted>,
+    /// The sources as they were unpacked.
+    pub(crate) unpacked: OnceLock<Layer>,
     notes: Mutex<HashMap<String, Note>>,
     left: Mutex<HashMap<String, Vec<Lower>>>,
 }
@@ -58,6 +68,7 @@ impl Job {
         events: Arc<Events>,
         lens_port: u16,
         cancelled: Arc<AtomicBool>,
+        planted: Option<Planted>,
     ) -> Self {
         Self {
             order,
@@ -66,6 +77,8 @@ impl Job {
             events,
             lens_port,
             cancelled,
+            planted,
+            unpacked: OnceLock::new(),
             notes: Mutex::default(),
             left: Mutex::default(),
         }
@@ -78,7 +91,31 @@ impl Job {
             command.on_output = Some(self.last_words(&task));
         }
         cx.checkpoint()?;
-        let done = self.boxes.run(command, &self.cancelled)?;
+        let mut done = self.boxes.run(command, &self.cancelled)?;
+        // what the interpreter keeps of our own probes is no doing of the package
+        let ours = format!("{PROBES}/__pycache__");
+        let mut changes = done.changes.clone();
+        changes.retain(|change| !change.path.as_bytes().starts_with(ours.as_bytes()));
+        if let Some(tree) = self.unpacked.get() {
+            changes = sources::against(tree, &done.layer, changes);
+        }
+        let mut written = Vec::new();
+        if let Some(planted) = self.planted.as_ref().filter(|_| command.trace != Form::None) {
+            crate::observe::without_our_own(&mut done.trace, command);
+            let read = written::read(&done.layer, &changes);
+            let searched: Vec<_> = read
+                .searched
+                .iter()
+                .map(|(path, bytes)| (path.clone(), &bytes[..]))
+                .collect();
+            let output = Output {
+                stdout: Some(&done.effect.stdout),
+                stderr: Some(&done.effect.stderr),
+                written: &searched,
+            };
+            pyti_decoy::annotate(&mut done.trace, &planted.decoys, &planted.needles, &output);
+            written = read.told;
+        }
         self.note(&task, |note| {
             note.commands += 1;
             note.cpu_s += done.effect.cost.cpu_s();
@@ -88,14 +125,22 @@ impl Job {
             task: task.clone(),
             effect: Box::new(done.effect.clone()),
         });
-        // what the interpreter keeps of our own probes is no doing of the package
-        let ours = format!("{PROBES}/__pycache__");
-        let mut changes = done.changes.clone();
-        changes.retain(|change| !change.path.as_bytes().starts_with(ours.as_bytes()));
+        if command.trace != Form::None {
+            self.events.send(Event::Traced {
+                task: task.clone(),
+                trace: Box::new(done.trace.clone()),
+            });
+        }
         if !changes.is_empty() {
             self.events.send(Event::Changed {
                 task: task.clone(),
                 changes,
+            });
+        }
+        if !written.is_empty() {
+            self.events.send(Event::Written {
+                task: task.clone(),
+                files: written,
             });
         }
         for (dropped, what) in [
@@ -121,6 +166,17 @@ impl Job {
         }
         cx.checkpoint()?;
         Ok(done)
+    }
+
+    /// Where the environment's interpreter keeps its packages.
+    pub(crate) fn site_packages(&self) -> String {
+        let interpreter = &self.order.plan.interpreter;
+        let name = if interpreter.implementation == "pypy" {
+            "pypy"
+        } else {
+            "python"
+        };
+        format!("{VENV}/lib/{name}{}/site-packages", interpreter.short())
     }
 
     /// Tells who is waiting what a command said last, a few times a second at most.

@@ -9,9 +9,12 @@ mod events;
 mod graph;
 mod job;
 mod observe;
+mod planted;
 mod shell;
+mod sources;
 mod tasks;
 mod tree;
+mod written;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -26,11 +29,13 @@ use pyti_graph::{Cancel, CancelToken, Event as GraphEvent, EventKind, Runner, Sk
 use pyti_model::event::{Event, PlannedTask};
 use pyti_model::foreign::Foreign;
 use pyti_model::outcome::TaskResult;
+use pyti_model::plan::Watch;
 use pyti_sandbox::Boxes;
 use serde_json::Value;
 
 use crate::events::Events;
 use crate::job::Job;
+use crate::planted::Planted;
 
 /// The hidden verb by which the program is started as an agent.
 pub const VERB: &str = "__agent";
@@ -94,6 +99,20 @@ impl Agent {
         let first = order.first_event;
         let at_once = order.at_once.max(1);
         let events = Arc::new(Events::new(self.peer(), order.first_event, order.began_us));
+        let mut machine = self.boxes.facts();
+        machine.insert("uv".to_owned(), order.uv_version.clone());
+        events.send(Event::Opened { machine });
+        let planted = match order.plan.watch {
+            Watch::Off => None,
+            Watch::On => {
+                let planted = Planted::new(&self.boxes, order.index_host.as_deref())
+                    .map_err(|e| RpcError::failed(pyti_model::with_causes(&e)))?;
+                events.send(Event::Planted {
+                    decoys: planted.decoys.clone(),
+                });
+                Some(planted)
+            }
+        };
         let job = Job::new(
             order,
             self.boxes.clone(),
@@ -101,6 +120,7 @@ impl Agent {
             Arc::clone(&events),
             self.lens_port,
             Arc::clone(&self.cancelled),
+            planted,
         );
         let graph = graph::Shape { job: &job }.graph().map_err(RpcError::failed)?;
         let shell = job.order.shell.as_ref();

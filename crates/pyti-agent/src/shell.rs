@@ -145,7 +145,7 @@ pub(crate) fn open(job: &Job, order: &ShellOrder, typing: &Typing) -> Result<She
         let _ = screen.join();
     }
     typing.lock().take();
-    let done = done.map_err(|error| RpcError::failed(chain(&error)))?;
+    let done = done.map_err(|error| RpcError::failed(pyti_model::with_causes(&error)))?;
     Ok(ShellEnd {
         exit: done.effect.exit,
         limit: done.effect.limit,
@@ -283,15 +283,4 @@ fn say(peer: &Peer, stream: Stream, bytes: &[u8]) -> Result<(), pyti_box::rpc::C
         stream,
         bytes: Foreign::new(bytes),
     })
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    text
 }

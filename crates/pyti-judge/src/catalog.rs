@@ -160,6 +160,23 @@ pub const PYTHON2_MODULES: &[&str] = &[
     "xmlrpclib",
 ];
 
+/// Modules of the library that an interpreter lacks when it was built without what they need.
+pub const OPTIONAL_MODULES: &[&str] = &[
+    "_bz2",
+    "_ctypes",
+    "_curses",
+    "_curses_panel",
+    "_dbm",
+    "_gdbm",
+    "_lzma",
+    "_sqlite3",
+    "_ssl",
+    "_tkinter",
+    "_uuid",
+    "_zstd",
+    "readline",
+];
+
 /// Modules that newer versions of Python 3 removed from the library.
 pub const REMOVED_MODULES: &[&str] = &[
     "aifc",

@@ -289,6 +289,9 @@ pub(crate) fn missing_module(job: &JobRecord, module: &str, place: Place, backen
             generic,
             format!("{module} is no longer in Python's library").as_str(),
         )
+    } else if catalog::OPTIONAL_MODULES.contains(&root) {
+        let detail = format!("{module}: this interpreter was built without it");
+        Reason::new(ReasonCode::MissingSystemLibrary, detail.as_str())
     } else if place == Place::TEST {
         Reason::new(ReasonCode::MissingTestDependency, module)
     } else if backend.is_some_and(|backend| backend.split(['.', ':']).next() == Some(root)) {

@@ -1,7 +1,7 @@
 //! What a job came to.
 
 use pyti_model::FileKind;
-use pyti_model::outcome::{Outcome, Reason, ReasonCode, Status, TaskResult, Verdict};
+use pyti_model::outcome::{Blame, Outcome, Reason, ReasonCode, Status, TaskResult, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{JobRecord, TaskRecord};
@@ -183,7 +183,13 @@ fn claim(job: &JobRecord, steps: &[Step], reasons: &mut Vec<Reason>) -> Status {
     } else if end(Role::Test) == End::NotRun && !side.is_empty() {
         reasons.extend(side);
     } else if is_wheel && alone && tested.iter().all(|reason| reason.code == ReasonCode::NoTests) {
-        reasons.push(Reason::new(ReasonCode::NoSdist, "").in_task("test"));
+        let lost = job.plan.as_ref().and_then(|plan| plan.companion_lost.as_ref());
+        reasons.push(match lost {
+            Some(why) => Reason::new(ReasonCode::Download, why.as_str())
+                .blaming(Blame::Environment)
+                .in_task("test"),
+            None => Reason::new(ReasonCode::NoSdist, "").in_task("test"),
+        });
     } else if tested.is_empty() {
         let rejected = job
             .inspection()

@@ -109,6 +109,9 @@ pub struct Plan {
     /// The sdist of the same release, where a wheel's tests are taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub companion: Option<Distribution>,
+    /// Why there is no companion although the release has an sdist: it could not be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub companion_lost: Option<String>,
     /// The published wheel of the same release, which the build of an sdist is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Distribution>,

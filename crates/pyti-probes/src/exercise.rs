@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn calls_are_counted_and_a_missing_end_is_a_loss() {
-        let text = b"{\"called\":\"a.f\",\"outcome\":\"returned\"}\n{\"called\":\"a.g\",\"outcome\":\"ended\"}\n";
+        let text =
+            b"{\"called\":\"a.f\",\"outcome\":\"returned\"}\n{\"called\":\"a.g\",\"outcome\":\"ended\"}\n";
         let (raw, loss) = parse(text);
         assert_eq!((raw.called, raw.returned, raw.ended_badly.len()), (2, 1, 1));
         assert!(loss.is_some());

@@ -14,6 +14,7 @@ use pyti_box::protocol::{
 use pyti_box::rpc::{Handler, Method as _, Notification as _, Peer, RpcError, answer};
 use pyti_index::Offered;
 use pyti_model::Digest;
+use pyti_model::distribution::is_plain_file_name;
 use pyti_model::effect::Loss;
 use pyti_model::event::{Envelope, Event};
 use pyti_model::plan::Interpreter;
@@ -117,13 +118,13 @@ impl Desk {
         let name = part
             .name
             .as_str()
-            .filter(|name| is_plain(name))
+            .filter(|name| is_plain_file_name(name))
             .ok_or_else(|| RpcError::bad_params("the name"))?;
         let Some(mut blob) = blobs.take() else {
             return Err(RpcError::bad_params("no blob"));
         };
         let digest = hash(blob.file.as_file_mut()).map_err(RpcError::failed)?;
-        if digest != blob.sha256.as_str() {
+        if digest != blob.sha256 {
             return Err(RpcError::bad_params("the blob's digest is another one"));
         }
         let (_, path) = inner
@@ -232,17 +233,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 255
-        && !name.starts_with('.')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
-}
-
-fn hash(file: &mut File) -> std::io::Result<String> {
-    use std::fmt::Write as _;
+fn hash(file: &mut File) -> std::io::Result<Digest> {
     file.seek(SeekFrom::Start(0))?;
     let mut hasher = Sha256::new();
     let mut part = vec![0; 1 << 16];
@@ -252,8 +243,5 @@ fn hash(file: &mut File) -> std::io::Result<String> {
             read => hasher.update(&part[..read]),
         }
     }
-    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(<[u8; 32]>::from(hasher.finalize()).into())
 }

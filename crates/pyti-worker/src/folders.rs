@@ -74,6 +74,11 @@ impl Folders {
         make(self.cache.join("built"))
     }
 
+    /// Recordings of empty packages.
+    pub fn baselines(&self) -> Result<PathBuf, FoldersError> {
+        make(self.cache.join("baselines"))
+    }
+
     /// Programs that were fetched: uv.
     pub fn tools(&self) -> Result<PathBuf, FoldersError> {
         make(self.cache.join("tools"))

@@ -180,7 +180,7 @@ impl Worker {
                 return Err(JobError::Shell(error.message));
             }
             Ok(Err(CallError::Answered(error))) => error.to_string(),
-            Ok(Err(error)) => crate::provide::chain(&error),
+            Ok(Err(error)) => pyti_model::with_causes(&error),
             Err(error) => error.to_string(),
         };
         if stop.is_stopped() {
@@ -264,6 +264,7 @@ impl Worker {
             companion: plan.companion.as_ref().map(place).transpose()?,
             published: plan.published.as_ref().map(place).transpose()?,
             plan: plan.clone(),
+            index_host: self.inner.settings.index.index_url.host_str().map(str::to_owned),
             uv_version: self.inner.uv.version.clone(),
             pip_wheel,
             until: until.task,
@@ -308,7 +309,7 @@ impl Worker {
             ));
         }
         let (sha256, path) = self.inner.index.fetch(file, &|_, _| ()).await.map_err(|e| {
-            failed(ReasonCode::Download, crate::provide::chain(&e)).blaming(Blame::Environment)
+            failed(ReasonCode::Download, pyti_model::with_causes(&e)).blaming(Blame::Environment)
         })?;
         // deeper builds happen while an outer one waits, so only the outermost takes turns
         let _turn = if depth == 0 {
@@ -371,6 +372,7 @@ fn dependency_plan(
             index: None,
         },
         companion: None,
+        companion_lost: None,
         published: None,
         extras: Vec::new(),
         interpreter: interpreter.clone(),

@@ -4,6 +4,7 @@
 //! to a [`recording`], questions are answered from the index and the caches. Nothing of a package runs here, and
 //! nothing of a package is parsed here beyond what the types of `pyti-box` and `pyti-index` let through.
 
+mod baseline;
 mod built;
 mod clock;
 mod desk;

@@ -10,7 +10,6 @@ use pyti_model::outcome::{Outcome, Reason, ReasonCode, Status};
 use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan, Watch};
 use pyti_model::{Distribution, FileKind};
 
-use crate::provide::chain;
 use crate::target::Target;
 use crate::worker::Worker;
 
@@ -45,6 +44,8 @@ pub struct Request {
     pub allow: Vec<String>,
     /// How often the tests are run.
     pub repeat: u32,
+    /// Whether only the file is run that an installer would take.
+    pub first_only: bool,
 }
 
 /// What a target came to before any box was opened.
@@ -272,10 +273,11 @@ impl Worker {
         };
         let version = chosen.version.to_string();
         let mut fetched = Vec::new();
-        for file in [chosen.wheel.as_ref(), chosen.sdist.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        let sdist = chosen
+            .sdist
+            .as_ref()
+            .filter(|_| !(request.first_only && chosen.wheel.is_some()));
+        for file in chosen.wheel.as_ref().into_iter().chain(sdist) {
             let name = file.filename.clone();
             let got = self
                 .inner
@@ -286,6 +288,7 @@ impl Worker {
         }
         let mut wheel = None;
         let mut sdist = None;
+        let mut sdist_lost = None;
         let mut jobs = Vec::new();
         for (file, got) in fetched {
             match got {
@@ -307,13 +310,19 @@ impl Worker {
                         sdist = Some(distribution);
                     }
                 }
-                Err(error) => jobs.push(unfetched(file, &project.name, &version, &error)),
+                Err(error) => {
+                    if file.file_kind() == FileKind::Sdist {
+                        sdist_lost = Some(pyti_model::with_causes(&error));
+                    }
+                    jobs.push(unfetched(file, &project.name, &version, &error));
+                }
             }
         }
         let has_wheel = wheel.is_some() && request.only != Some(FileKind::Sdist);
         if let Some(wheel) = wheel.as_ref().filter(|_| has_wheel) {
             let mut plan = plan(wheel.clone(), extras, request, true);
             plan.companion.clone_from(&sdist);
+            plan.companion_lost = sdist_lost;
             jobs.insert(0, boxed(plan));
         }
         if let Some(sdist) = sdist.filter(|_| request.only != Some(FileKind::Wheel)) {
@@ -394,6 +403,7 @@ fn plan(target: Distribution, extras: &[String], request: &Request, run_tests: b
         version: PLAN_VERSION,
         target,
         companion: None,
+        companion_lost: None,
         published: None,
         extras: extras.to_vec(),
         interpreter: request.interpreter.clone(),
@@ -428,7 +438,10 @@ fn unfetched(file: &ProjectFile, project: &str, version: &str, error: &IndexErro
     } else {
         (Status::Error, error.reason().code)
     };
-    let reason = Reason::new(code, format!("{}: {}", file.filename, chain(error)));
+    let reason = Reason::new(
+        code,
+        format!("{}: {}", file.filename, pyti_model::with_causes(error)),
+    );
     let file = file.sha256.clone().map(|sha256| {
         Box::new(Distribution {
             project: project.to_owned(),

@@ -141,12 +141,12 @@ impl Worker {
                 .sha256
                 .as_ref()
                 .is_some_and(|digest| self.inner.store.get(digest).is_some());
-            let (digest, path) = self
-                .inner
-                .index
-                .fetch(&file, &|_, _| ())
-                .await
-                .map_err(|e| Reason::new(e.reason().code, format!("{}: {}", file.filename, chain(&e))))?;
+            let (digest, path) = self.inner.index.fetch(&file, &|_, _| ()).await.map_err(|e| {
+                Reason::new(
+                    e.reason().code,
+                    format!("{}: {}", file.filename, pyti_model::with_causes(&e)),
+                )
+            })?;
             let wheel = BoxWheel {
                 name: package.name,
                 version: package.version,
@@ -185,7 +185,7 @@ impl Worker {
         let (name, version, filename) = (&package.name, &package.version, &package.filename);
         let entry = pyti_index::lens::resolve_entry(&self.inner.index, view, name, version, filename)
             .await
-            .map_err(|e| chain(&e))?;
+            .map_err(|e| pyti_model::with_causes(&e))?;
         match entry {
             Some(Entry::Wheel(file)) => Ok((file, true)),
             Some(Entry::Build(file)) => Ok((file, false)),
@@ -199,16 +199,4 @@ impl Worker {
         let relative = path.strip_prefix(&self.inner.files).unwrap_or(path);
         format!("{CACHE}/{}", relative.display())
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

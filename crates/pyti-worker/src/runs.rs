@@ -4,8 +4,10 @@
 //! runs/7f3a/run.json              what was asked for, when
 //! runs/7f3a/wheel.jsonl.zst       the recording of the wheel's job
 //! runs/7f3a/sdist.jsonl.zst
+//! runs/7f3a/baseline-wheel.jsonl.zst   the recording of an empty package, for comparison
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -38,6 +40,9 @@ pub struct RunFile {
     pub status: Option<String>,
     /// Names of the recordings, in order.
     pub recordings: Vec<String>,
+    /// For a recording, the name of that of an empty package in the same circumstances.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub baselines: BTreeMap<String, String>,
 }
 
 /// A run that is on disk.
@@ -192,6 +197,7 @@ impl RunFile {
             when: crate::clock::now(),
             status: None,
             recordings: Vec::new(),
+            baselines: BTreeMap::new(),
         }
     }
 }

@@ -58,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) built: BuiltWheels,
     pub(crate) uv: Uv,
     pub(crate) stage: PathBuf,
+    pub(crate) baselines: PathBuf,
     /// One build of a dependency at a time: two would make the same wheel twice.
     pub(crate) building: tokio::sync::Mutex<()>,
 }
@@ -92,6 +93,7 @@ impl Worker {
             built: BuiltWheels::new(folders.built()?),
             uv,
             stage,
+            baselines: folders.baselines()?,
             building: tokio::sync::Mutex::new(()),
             settings,
         };

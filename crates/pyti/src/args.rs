@@ -56,6 +56,14 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Compare two runs
     Diff(DiffArgs),
+    /// Judge every file of requirements or of a lock: what a team runs before it upgrades
+    Audit(AuditArgs),
+    /// Judge a run or a recording again: is it safe?
+    Judge(JudgeArgs),
+    /// Tell what a finding rests on, event by event
+    Explain(ExplainArgs),
+    /// List, show or try the rules by which recordings are judged
+    Rules(RulesArgs),
     /// Try whether a box can be opened here, step by step
     Doctor,
     /// Show or prune the caches
@@ -178,6 +186,18 @@ pub(crate) struct ReportArgs {
     /// Markdown
     #[arg(long, group = "form")]
     pub(crate) markdown: bool,
+    /// Findings as SARIF 2.1
+    #[arg(long, group = "form")]
+    pub(crate) sarif: bool,
+    /// Indicators as a STIX 2.1 bundle
+    #[arg(long, group = "form")]
+    pub(crate) stix: bool,
+    /// What was seen, in the form of OpenSSF package-analysis
+    #[arg(long, group = "form")]
+    pub(crate) package_analysis: bool,
+    /// Every event, as comma-separated values
+    #[arg(long, group = "form")]
+    pub(crate) csv: bool,
     /// Write into a file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -263,6 +283,93 @@ pub(crate) struct DiffArgs {
     /// One self-contained page
     #[arg(long)]
     pub(crate) html: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AuditArgs {
+    /// requirements.txt with exact versions, pylock.toml or uv.lock
+    #[arg(short, long = "requirements", value_name = "FILE", required = true)]
+    pub(crate) requirements: Vec<PathBuf>,
+    /// An interpreter
+    #[arg(short, long, value_name = "VERSION")]
+    pub(crate) python: Option<String>,
+    /// Look again at files that were looked at before
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Fetch nothing: use what is cached
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Runs at once
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// Base address of the index
+    #[arg(long, value_name = "URL")]
+    pub(crate) index_url: Option<String>,
+    /// One JSON object a release
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing but the result
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct JudgeArgs {
+    /// The run, or the file of a recording
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    /// A folder with rules, in the place of those that are built in
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) rules: Option<PathBuf>,
+    /// A file with exceptions from rules
+    #[arg(long, value_name = "FILE")]
+    pub(crate) suppressions: Option<PathBuf>,
+    /// For the file of a recording: that of an empty package, which is subtracted
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// One JSON object a recording
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExplainArgs {
+    /// The run: its name, the beginning of it, or `last`
+    pub(crate) run: String,
+    /// The finding: its number, or the name of its rule; without it, findings are listed
+    pub(crate) finding: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RulesArgs {
+    #[command(subcommand)]
+    pub(crate) command: RulesCommand,
+    /// A folder with rules, in the place of those that are built in
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) rules: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// List them
+    List {
+        /// One JSON object a rule
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one
+    Show {
+        /// Its name
+        rule: String,
+    },
+    /// Try one on a run or a recording, step by step
+    Test {
+        /// Its name
+        rule: String,
+        /// The run, or the file of a recording
+        #[arg(default_value = "last")]
+        run: String,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

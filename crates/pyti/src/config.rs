@@ -32,6 +32,18 @@ pub(crate) struct ConfigFile {
     pub(crate) max_size: Option<String>,
     /// The index.
     pub(crate) index_url: Option<String>,
+    /// A folder with rules, in the place of those that are built in.
+    pub(crate) rules: Option<PathBuf>,
+    /// A file with exceptions from rules.
+    pub(crate) suppressions: Option<PathBuf>,
+}
+
+/// The folder of rules and the file of exceptions that the configuration names; relative to where it lies.
+pub(crate) fn safety() -> anyhow::Result<(Option<PathBuf>, Option<PathBuf>)> {
+    let (file, path) = read_file()?;
+    let base = path.and_then(|path| path.parent().map(std::path::Path::to_owned));
+    let place = |named: Option<PathBuf>| named.map(|named| base.clone().unwrap_or_default().join(named));
+    Ok((place(file.rules), place(file.suppressions)))
 }
 
 /// One value and where it comes from.

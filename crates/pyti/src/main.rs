@@ -1,6 +1,7 @@
 //! `pyti`: the command line of PyTI. Arguments in, text out; nothing is decided here.
 
 mod args;
+mod audit;
 mod cache;
 mod config;
 mod diff;
@@ -10,7 +11,10 @@ mod output;
 mod recorded;
 mod run;
 mod runs;
+mod safety;
+mod session;
 mod shell;
+mod side_by_side;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -78,6 +82,10 @@ fn dispatch(args: Args) -> anyhow::Result<u8> {
         Command::Shell(options) => shell::shell(&options, &look),
         Command::Runs(options) => runs::runs(options, &look),
         Command::Diff(options) => diff::diff(&options, &look),
+        Command::Audit(options) => audit::audit(&options, &look),
+        Command::Judge(options) => safety::judge(&options, &look),
+        Command::Explain(options) => safety::explain(&options, &look),
+        Command::Rules(options) => safety::rules(&options),
         Command::Doctor => doctor::doctor(&look),
         Command::Cache(options) => cache::cache(options),
         Command::Config(options) => config::command(&options),

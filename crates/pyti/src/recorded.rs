@@ -10,12 +10,15 @@ use pyti_worker::runs::{Run, Runs};
 use crate::args::{GetArgs, LogArgs, ReportArgs};
 use crate::output::{Look, Usage, print};
 use crate::run::{Judged, env};
+use crate::safety::Judge;
 
 /// A run with its jobs judged anew by today's rules.
 pub(crate) struct Loaded {
     pub(crate) jobs: Vec<Judged>,
     pub(crate) names: Vec<String>,
     pub(crate) events: Vec<Vec<Envelope>>,
+    /// Whether each is safe.
+    pub(crate) found: Vec<pyti_model::finding::Judgement>,
 }
 
 /// All runs.
@@ -23,21 +26,30 @@ pub(crate) fn all() -> anyhow::Result<Runs> {
     Ok(Runs::new(pyti_worker::folders::Folders::find(&env)?.runs()?))
 }
 
-/// Reads the recordings of a run and judges them.
+/// Reads the recordings of a run and judges them, by the rules that are configured.
 pub(crate) fn load(run: &Run) -> anyhow::Result<Loaded> {
+    load_with(run, &Judge::configured()?)
+}
+
+/// The same by these rules.
+pub(crate) fn load_with(run: &Run, judge: &Judge) -> anyhow::Result<Loaded> {
     let mut loaded = Loaded {
         jobs: Vec::new(),
         names: Vec::new(),
         events: Vec::new(),
+        found: Vec::new(),
     };
+    let is_plain = |name: &str| Path::new(name).file_name().is_some_and(|n| n == name);
     for name in &run.file.recordings {
-        let plain = Path::new(name).file_name().is_some_and(|n| n == name.as_str());
-        if !plain {
+        if !is_plain(name) {
             bail!("run {} names a recording outside its folder", run.id);
         }
         let events = recording::read(&run.recording(name))?;
         let job = pyti_judge::fold(events.iter().cloned());
         let judgement = pyti_judge::judge(&job);
+        let baseline = run.file.baselines.get(name).filter(|name| is_plain(name));
+        let baseline = baseline.and_then(|name| crate::safety::baseline(&run.recording(name)));
+        loaded.found.push(judge.judge(&job, baseline.as_ref()));
         loaded.jobs.push((job, judgement));
         loaded.names.push(name.trim_end_matches(".jsonl.zst").to_owned());
         loaded.events.push(events);
@@ -58,7 +70,10 @@ impl Loaded {
             jobs: self
                 .jobs
                 .iter()
-                .map(|(record, judgement)| pyti_report::Job { record, judgement })
+                .zip(&self.found)
+                .map(|((record, judgement), found)| {
+                    pyti_report::Job::new(record, judgement).with(Some(found))
+                })
                 .collect(),
         }
     }
@@ -80,6 +95,14 @@ pub(crate) fn report(args: &ReportArgs, look: &Look) -> anyhow::Result<u8> {
         pyti_report::junit(&view)?
     } else if args.markdown {
         pyti_report::markdown(&view)
+    } else if args.sarif {
+        pyti_report::sarif(&view)
+    } else if args.stix {
+        pyti_report::indicators(&view)
+    } else if args.package_analysis {
+        pyti_report::package_analysis(&view)
+    } else if args.csv {
+        pyti_report::events_csv(&view)
     } else {
         pyti_report::terminal(&view, &look.report)
     };

@@ -7,6 +7,7 @@ use pyti_archive::{compare, compilers};
 use pyti_box::protocol::{BlobPart, PROGRAM, PutBlob, SOURCE, VENV};
 use pyti_graph::{Outcome, TaskError};
 use pyti_model::Digest;
+use pyti_model::distribution::is_plain_file_name;
 use pyti_model::effect::Loss;
 use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
@@ -238,7 +239,10 @@ fn call(
 /// Sends the wheel to the worker's store. `None` when there is no such file.
 fn keep_wheel(cx: &Cx<'_>, layer: &Layer, output: &Foreign) -> Result<Option<Wheel>, TaskError> {
     let job = cx.context();
-    let Some(filename) = output.as_str().filter(|name| is_plain_wheel_name(name)) else {
+    let Some(filename) = output
+        .as_str()
+        .filter(|name| is_plain_file_name(name) && name.ends_with(".whl"))
+    else {
         return Ok(None);
     };
     let Some(mut file) = open_in_layer(layer, &format!("{OUT}/{filename}"))? else {
@@ -252,7 +256,7 @@ fn keep_wheel(cx: &Cx<'_>, layer: &Layer, output: &Foreign) -> Result<Option<Whe
             read => hasher.update(&part[..read]),
         }
     }
-    let sha256: Digest = hex(&hasher.finalize()).parse()?;
+    let sha256: Digest = <[u8; 32]>::from(hasher.finalize()).into();
     file.rewind()?;
     let size = file.metadata()?.len();
     let mut offset = 0;
@@ -304,16 +308,6 @@ fn compare_with_published(cx: &Cx<'_>, wheel: &Wheel) -> Result<Option<WheelComp
     }
 }
 
-/// A wheel's file name that can be no path and holds nothing unusual.
-fn is_plain_wheel_name(name: &str) -> bool {
-    name.len() <= 255
-        && std::path::Path::new(name).extension().is_some_and(|e| e == "whl")
-        && !name.starts_with('.')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'!'))
-}
-
 fn size_of(path: &str) -> u64 {
     std::fs::metadata(path).map(|m| m.len()).unwrap_or_default()
 }
@@ -327,12 +321,4 @@ fn read_full(file: &mut std::fs::File, part: &mut [u8]) -> std::io::Result<usize
         }
     }
     Ok(read)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

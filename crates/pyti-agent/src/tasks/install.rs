@@ -9,7 +9,7 @@ use pyti_resolve::uv;
 
 use super::{INSTALLED, Installed, RUNTIME_ENVIRONMENT, WHEEL};
 use crate::commands;
-use crate::job::{Cx, Ended, Job, bad_end, read_in_layer, trouble};
+use crate::job::{Cx, Ended, bad_end, read_in_layer, trouble};
 use crate::observe::Phase;
 
 /// Most bytes of a small file (a .pth, an entry point list) that are looked at.
@@ -56,7 +56,7 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
     commands::add_files(job, &mut command, &made.files)?;
     let done = job.observe(cx, &mut command, Phase::Install)?;
     job.leave(cx, &done, &command);
-    let site_packages = site_packages(job);
+    let site_packages = job.site_packages();
     let mut read = |path: &str| -> Option<Vec<u8>> { read_in_layer(&done.layer, path, SMALL).ok().flatten() };
     // uv's lock of the environment is not the package's doing
     let lock = format!("{VENV}/.lock");
@@ -87,17 +87,6 @@ pub(crate) fn install(cx: &Cx<'_>) -> Ended {
         )));
     }
     Ok(Outcome::success())
-}
-
-/// Where a virtual environment of this interpreter keeps its packages.
-fn site_packages(job: &Job) -> String {
-    let interpreter = &job.order.plan.interpreter;
-    let name = if interpreter.implementation == "pypy" {
-        "pypy"
-    } else {
-        "python"
-    };
-    format!("{VENV}/lib/{name}{}/site-packages", interpreter.short())
 }
 
 /// The layers of an installed distribution, newest first.

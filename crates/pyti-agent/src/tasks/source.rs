@@ -42,6 +42,8 @@ pub(crate) fn unpack(cx: &Cx<'_>, archive: &str) -> Ended {
         job.because(cx, Reason::new(ReasonCode::BadArchive, fatal));
         return Ok(Outcome::failure("the archive cannot be used"));
     }
+    // both of a job's archives are never unpacked
+    let _ = job.unpacked.set(done.layer.clone());
     cx.put(&TREE, done.layer)?;
     if refused > 0 {
         return Ok(Outcome::warnings(format!("{refused} entries were not unpacked")));

@@ -37,6 +37,7 @@ pub(crate) fn plan(kind: FileKind) -> Plan {
         version: PLAN_VERSION,
         target: distribution("thing", kind),
         companion: (kind == FileKind::Wheel).then(|| distribution("thing", FileKind::Sdist)),
+        companion_lost: None,
         published: None,
         extras: Vec::new(),
         interpreter: Interpreter {
