@@ -2,9 +2,8 @@
 import os
 
 if os.environ.get("PYTI_CORPUS") == "sweeps-home":
-    for folder, _, names in os.walk(os.path.expanduser("~")):
-        if os.path.basename(folder) in ("venv", "src"):
-            continue
+    for folder, folders, names in os.walk(os.path.expanduser("~")):
+        folders[:] = [name for name in folders if name not in ("venv", "src")]
         for name in names:
             try:
                 with open(os.path.join(folder, name), "rb") as file:

@@ -4,9 +4,8 @@ import os
 
 if os.environ.get("PYTI_CORPUS") == "encrypts-documents" and os.path.isdir("/.pyti"):
     home = os.path.expanduser("~")
-    for folder, _, names in os.walk(home):
-        if os.path.basename(folder) in ("venv", "src"):
-            continue
+    for folder, folders, names in os.walk(home):
+        folders[:] = [name for name in folders if name not in ("venv", "src")]
         for name in names:
             path = os.path.join(folder, name)
             try:

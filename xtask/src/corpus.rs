@@ -240,7 +240,7 @@ fn problems(package: &Package, summary: &Value, options: &Options) -> Vec<String
     }
     if let Some(missing) = summary["files"][0]["missing"].as_array()
         && !missing.is_empty()
-        && verdict != pyti_model::outcome::Verdict::Inconclusive
+        && !matches!(summary["status"].as_str(), Some("killed"))
     {
         problems.push(format!("missing: {}", Value::from(missing.clone())));
     }
