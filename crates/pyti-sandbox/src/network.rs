@@ -133,32 +133,20 @@ fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Optio
     crate::enter::loopback_up()?;
     let here = Netlink::open()?;
     here.add_pair("router", "eth0", namespace.as_raw_fd())?;
-    // a machine without IPv6 has none in its boxes either
-    let sixth = here.add_address("router", ROUTER_V6.into(), 128).is_ok();
     here.add_address("router", ROUTER.into(), 32)?;
     here.up("router")?;
     here.add_neighbour_route("router", BOX.into())?;
-    if sixth {
-        here.add_neighbour_route("router", BOX_V6.into())?;
-    }
     if simulation.is_some() {
         here.add_local_route(Ipv4Addr::UNSPECIFIED.into())?;
-        if sixth {
-            here.add_local_route(Ipv6Addr::UNSPECIFIED.into())?;
-        }
     }
+    let sixth = sixth_here(&here, simulation.is_some()).is_ok();
     enter(namespace)?;
     crate::enter::loopback_up()?;
     let there = Netlink::open()?;
     there.add_address("eth0", BOX.into(), 24)?;
-    if sixth {
-        there.add_address("eth0", BOX_V6.into(), 64)?;
-    }
     there.up("eth0")?;
     there.add_default_route(ROUTER.into())?;
-    if sixth {
-        there.add_default_route(ROUTER_V6.into())?;
-    }
+    let sixth = sixth && sixth_there(&there).is_ok();
     // a connection gives up after about 3 s instead of 2 min; where it cannot be set, it only takes longer
     let _ = std::fs::write("/proc/thread-self/net/../../../sys/net/ipv4/tcp_syn_retries", "1");
     let _ = std::fs::write("/proc/sys/net/ipv4/tcp_syn_retries", "1");
@@ -188,6 +176,22 @@ fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Optio
         cap: if simulation.is_some() { CAP_SIMULATED } else { CAP },
         dropped: 0,
     }))
+}
+
+/// The router's side of IPv6. A machine without it has none in its boxes either, and that is no error.
+fn sixth_here(here: &Netlink, simulated: bool) -> io::Result<()> {
+    here.add_address("router", ROUTER_V6.into(), 128)?;
+    here.add_neighbour_route("router", BOX_V6.into())?;
+    if simulated {
+        here.add_local_route(Ipv6Addr::UNSPECIFIED.into())?;
+    }
+    Ok(())
+}
+
+/// The box's side of IPv6.
+fn sixth_there(there: &Netlink) -> io::Result<()> {
+    there.add_address("eth0", BOX_V6.into(), 64)?;
+    there.add_default_route(ROUTER_V6.into())
 }
 
 /// A socket that sees every packet of this namespace and family.
@@ -350,7 +354,7 @@ impl Router {
 
     /// Reads what came by: packets from the box to anybody but the router.
     fn listen(&mut self) {
-        let simulated = matches!(self.answers, Answers::Simulated(_));
+        let handle = self.handle();
         let mut bytes = [0u8; 2048];
         for tap in &self.taps {
             loop {
@@ -362,7 +366,7 @@ impl Router {
                     continue;
                 };
                 let at = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                if simulated
+                if handle.is_some()
                     && let Some(carried) = packet::echo(packet)
                     && (self.echoes.len() < ECHOES || self.echoes.contains_key(&called.address))
                 {
@@ -380,6 +384,9 @@ impl Router {
                     Some((times, _)) => *times += 1,
                     None if full => self.dropped += 1,
                     None => {
+                        if let (Some(handle), Some(port)) = (&handle, called.port) {
+                            handle.noticed(called.transport(), port);
+                        }
                         self.addresses.insert(called, (1, at));
                     }
                 }

@@ -14,8 +14,6 @@ pub(crate) enum When {
     NoBits(u8, u32),
     /// An argument points somewhere.
     Points(u8),
-    /// An argument points nowhere.
-    Null(u8),
     /// An argument is one of these.
     Is(u8, &'static [u32]),
     /// An argument is none of these.
@@ -373,8 +371,9 @@ pub(crate) const CALLS: &[Call] = &[
     call("sendto", 44, 206, Form::Light, When::Points(4), Read::SendTo),
     light("sendmsg", 46, 211, Read::SendMessage),
     light("sendmmsg", 307, 269, Read::SendMessages),
-    // asks where the heap is: the loader's first call, so a short program is known to have been started
-    call("brk", 12, 214, Form::Light, When::Null(0), Read::Started),
+    // done once by every program of a C library before it begins, and by nobody later: so a short program is known
+    // to have been started
+    light("set_tid_address", 218, 96, Read::Started),
     // their operations would pass the filter unseen
     absent("io_uring_setup", 425),
     absent("io_uring_enter", 426),

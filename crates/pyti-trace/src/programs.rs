@@ -1,7 +1,7 @@
 //! Which file a program is, and where it comes from.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use pyti_model::trace::Origin;
 
@@ -17,14 +17,22 @@ pub(crate) struct Programs {
 }
 
 /// A program that somebody wants to run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Target {
     /// Its path, links followed.
     pub(crate) path: Option<Vec<u8>>,
     pub(crate) identity: Option<Identity>,
     pub(crate) origin: Option<Origin>,
-    /// Whether it is a text that names its interpreter.
-    pub(crate) script: bool,
+    /// The file itself, not opened for reading.
+    file: Option<OwnedFd>,
+}
+
+impl Target {
+    /// Whether it is a text that names its interpreter. Nothing but a plain file is opened for that.
+    pub(crate) fn is_script(&self) -> bool {
+        self.identity.is_some_and(|identity| identity.regular)
+            && self.file.as_ref().is_some_and(begins_like_a_script)
+    }
 }
 
 /// The kernel's `struct open_how`.
@@ -89,14 +97,11 @@ impl Programs {
             return Target::default();
         };
         let identity = Identity::of(file.as_fd(), c"");
-        let link = crate::proc::read_link(file.as_fd(), c"").or_else(|| {
-            let own = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
-            // SAFETY: a folder descriptor that means the working folder; the path is absolute
-            crate::proc::read_link(unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }, &own)
-        });
-        let script = identity.is_some_and(|identity| identity.regular) && begins_like_a_script(&file);
+        let link = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))
+            .ok()
+            .and_then(|own| crate::proc::read_link(file.as_fd(), &own));
         Target {
-            script,
+            file: Some(file),
             ..self.target(link.unwrap_or_else(|| path.to_vec()), identity, places)
         }
     }
@@ -106,7 +111,7 @@ impl Programs {
             origin: Some(self.origin(&path, identity, places)),
             path: Some(path),
             identity,
-            script: false,
+            file: None,
         }
     }
 
@@ -203,12 +208,12 @@ mod tests {
         let script = folder.join("script");
         std::fs::write(&script, "#!/bin/sh\n").unwrap();
         let target = look(script.to_str().unwrap());
+        assert!(target.is_script());
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(target.origin, Some(Origin::Written));
-        assert!(target.script);
         let old = look("/etc/passwd");
         assert_eq!(old.origin, Some(Origin::Layer));
-        assert!(!old.script);
+        assert!(!old.is_script());
         assert_eq!(
             programs.origin(b"/memfd:x (deleted)", None, &places),
             Origin::Nameless

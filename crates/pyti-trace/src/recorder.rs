@@ -27,9 +27,9 @@ const USUAL: &[&str] = &["PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"];
 const DENIALS: usize = 64;
 /// When it is looked again whether a program was started.
 const LOOKS: [Duration; 4] = [
-    Duration::from_millis(1),
-    Duration::from_millis(4),
-    Duration::from_millis(20),
+    Duration::from_millis(3),
+    Duration::from_millis(10),
+    Duration::from_millis(30),
     Duration::from_millis(100),
 ];
 
@@ -197,6 +197,7 @@ impl Recorder {
             // it goes on with what it ran before
             fail(&mut self.keeper, &pending);
         }
+        let fresh = process.fresh.take();
         let stop = Stop {
             memory: Stopped::new(stopped.tid),
             process,
@@ -228,7 +229,7 @@ impl Recorder {
                     self.keeper.places(),
                 );
                 let sockets = (0u8..3).filter(|fd| is_internet(&stop, i32::from(*fd))).collect();
-                let before = process.folder.stat().unwrap_or_default();
+                let before = fresh.or_else(|| process.folder.stat()).unwrap_or_default();
                 Ok((execution, target, sockets, before))
             }
             other => Err(other),
@@ -377,6 +378,7 @@ impl Recorder {
             return;
         };
         process.setting_up = false;
+        self.looks.retain(|(waiting, ..)| *waiting != pid);
         let identity = process.folder.program();
         let target = pending.target;
         let running = running
@@ -390,7 +392,7 @@ impl Recorder {
         if let Some(act) = pending.act.and_then(|act| self.keeper.act(act)) {
             act.result = Result::Done;
         }
-        if !same && !target.script && identity.is_some() {
+        if !same && identity.is_some() && !target.is_script() {
             let origin = self.programs.origin(&running, identity, self.keeper.places());
             if let Some(Act {
                 deed: Deed::Execute {

@@ -12,7 +12,7 @@ use pyti_model::foreign::Foreign;
 use pyti_model::trace::{End, Process};
 
 use crate::keep::Doer;
-use crate::proc::{Folder, Status};
+use crate::proc::{Folder, Stat, Status};
 use crate::programs::Target;
 use crate::sockets;
 
@@ -34,6 +34,8 @@ pub(crate) struct Instance {
     /// Becomes readable when it ends.
     pub(crate) handle: Option<OwnedFd>,
     pub(crate) doer: Doer,
+    /// What was read of it when it was seen first; taken by whoever wants it at once.
+    pub(crate) fresh: Option<Stat>,
     /// The program that it asked for last, until it is known what came of it.
     pub(crate) pending: Option<Pending>,
     /// It is the command before its first `execve`: what it does is our own set-up.
@@ -123,16 +125,13 @@ impl Tree {
             }
             self.threads.remove(&tid);
         }
-        let status = Folder::open(tid).ok()?.status()?;
+        let folder = Folder::open(tid).ok()?;
+        let status = folder.status()?;
         let pid = status.process;
-        if self
-            .live
-            .get(&pid)
-            .is_none_or(|known| known.folder.stat().is_none())
-        {
+        if !self.is_alive(pid) {
             self.forget(pid);
             let (folder, own) = if tid == pid {
-                (Folder::open(pid).ok()?, status)
+                (folder, status)
             } else {
                 let folder = Folder::open(pid).ok()?;
                 let own = folder.status()?;
@@ -205,6 +204,7 @@ impl Tree {
             folder,
             handle,
             doer: Doer::default(),
+            fresh: (depth == 0).then_some(stat),
             pending: None,
             setting_up: command,
             threads: vec![pid],
@@ -219,10 +219,8 @@ impl Tree {
         if pid == 0 || pid == self.init || depth > DEPTH {
             return None;
         }
-        if let Some(known) = self.live.get(&pid)
-            && known.folder.stat().is_some()
-        {
-            return known.number;
+        if self.is_alive(pid) {
+            return self.live.get(&pid)?.number;
         }
         let folder = Folder::open(pid).ok()?;
         let status = folder.status()?;
@@ -255,6 +253,14 @@ impl Tree {
                 &raw mut event,
             )
         };
+    }
+
+    /// Whether a number still is the process that it was.
+    fn is_alive(&self, pid: u32) -> bool {
+        self.live.get(&pid).is_some_and(|known| match &known.handle {
+            Some(_) => !self.has_ended(pid),
+            None => known.folder.stat().is_some(),
+        })
     }
 
     /// Whether a process's descriptor says that it has ended.

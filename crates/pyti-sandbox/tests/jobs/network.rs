@@ -113,6 +113,19 @@ fn anything_may_be_said_to_anybody() {
 }
 
 #[test]
+fn whoever_is_not_traced_reaches_any_port_at_the_second_try() {
+    let script = "import socket, time\n\
+        for turn in range(20):\n\
+        \x20   try: s = socket.create_connection(('203.0.113.5', 4445)); break\n\
+        \x20   except OSError as e: time.sleep(0.05)\n\
+        s.sendall(b'beacon'); s.close(); print(turn > 0)";
+    for answer in simulated(script) {
+        assert_eq!(stdout(&answer), "True\n", "{answer}");
+        assert_eq!(conversation(&answer, 4445)["sent"]["head"], "beacon");
+    }
+}
+
+#[test]
 fn a_quiet_command_has_no_acts() {
     for who in everybody() {
         let answer = one(who, with(sh("true"), json!({"network": "simulate"})));
