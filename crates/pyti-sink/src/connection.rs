@@ -167,11 +167,17 @@ impl Connection {
         if !self.silent {
             self.hear_no_more(world);
         }
-        if let Some(tls) = &mut self.notes.tls
-            && !tls.accepted
-            && tls.alert.is_none()
-        {
-            tls.alert = Some("hung up".to_owned());
+        if let Some(tls) = &mut self.notes.tls {
+            // some shake hands first and look at the certificate then
+            if self.talk.is_none() && self.notes.answered == 0 {
+                tls.accepted = false;
+            }
+            if !tls.accepted && tls.alert.is_none() {
+                tls.alert = Some("hung up".to_owned());
+            }
+        }
+        if self.talk.is_none() && self.place.port == PASSIVE_PORT {
+            self.notes.language = "ftp-data";
         }
         if let Some(talk) = &self.talk {
             self.notes.language = talk.name();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -71,17 +71,31 @@ impl Handle {
             return;
         }
         lock(&self.shared.ties).expect(transport, to, process, Instant::now());
+        if let Some(opened) = self.want(transport, to.port()) {
+            // if it cannot be opened, the call goes on and is refused, as by any closed port
+            let _ = opened.recv_timeout(PATIENCE);
+        }
+    }
+
+    /// Somebody called a port without being announced, and may try again: it is opened. Waits for nothing.
+    pub fn noticed(&self, transport: Transport, port: u16) {
+        if matches!(transport, Transport::Tcp | Transport::Udp) && port != 0 {
+            let _ = self.want(transport, port);
+        }
+    }
+
+    /// Wants a port opened; gives who tells that it is, when it is not open yet.
+    fn want(&self, transport: Transport, port: u16) -> Option<Receiver<()>> {
         let (open, opened) = sync_channel(1);
         {
             let mut ports = lock(&self.shared.ports);
-            if ports.stop || ports.open.contains(&(transport, to.port())) {
-                return;
+            if ports.stop || ports.open.contains(&(transport, port)) {
+                return None;
             }
-            ports.wanted.push((transport, to.port(), open));
+            ports.wanted.push((transport, port, open));
         }
         self.shared.wake();
-        // if it cannot be opened, the call goes on and is refused, as by any closed port
-        let _ = opened.recv_timeout(PATIENCE);
+        Some(opened)
     }
 }
 
