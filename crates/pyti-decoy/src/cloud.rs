@@ -6,12 +6,15 @@ use base64::engine::general_purpose::STANDARD;
 use crate::chance::HEX;
 use crate::date::Date;
 use crate::home::Home;
+use crate::key::der::Certificate;
+use crate::key::{Pem, Primes, place};
 use crate::token;
 
-pub(crate) fn furnish(home: &mut Home<'_>) {
+pub(crate) fn furnish(home: &mut Home<'_>, primes: &Primes) {
     aws(home);
     docker(home);
-    kubernetes(home);
+    google(home, primes);
+    kubernetes(home, primes);
     hashicorp(home);
 }
 
@@ -119,17 +122,87 @@ fn hashicorp(home: &mut Home<'_>) {
     );
 }
 
-fn kubernetes(home: &mut Home<'_>) {
+fn kubernetes(home: &mut Home<'_>, primes: &Primes) {
     let mut chance = home.chance("kube");
     let (domain, company) = (&home.persona.domain, &home.persona.company);
     let cluster = format!("{company}-{}", chance.pick(&["prod", "staging", "eu", "k3s"]));
     let namespace = chance.pick(&["default", "billing", "platform", "web"]);
+    let from = home.now - chance.between(86_400 * 5, 86_400 * 300);
+    let (authority, client) = (primes.key(0, 2), primes.key(1, 3));
+    let authority_certificate = Certificate {
+        serial: chance.bytes(),
+        issuer: "kubernetes",
+        organization: None,
+        common_name: "kubernetes",
+        from,
+        days: 3650,
+        is_authority: true,
+    }
+    .sign(&authority, &authority);
+    let client_certificate = Certificate {
+        serial: chance.bytes(),
+        issuer: "kubernetes",
+        organization: Some("system:masters"),
+        common_name: "kubernetes-admin",
+        from,
+        days: 365,
+        is_authority: false,
+    }
+    .sign(&client, &authority);
+    let in_base64 = |label: &str, bytes: &[u8]| STANDARD.encode(Pem::new(label, bytes, 64).text);
+    let bytes = client.pkcs1();
+    let key = Pem::new("RSA PRIVATE KEY", &bytes, 64);
+    let (begin, end) = place(&client.d, &bytes);
+    let data = STANDARD.encode(&key.text);
+    // a piece from its middle, as it stands in the file
+    let piece = &data[data.len() / 2 - data.len() / 2 % 4..][..64];
     let subject = format!("system:serviceaccount:{namespace}:deployer");
     let token = token::jwt(&mut chance, "kubernetes/serviceaccount", &subject, home.now);
     let text = format!(
-        "apiVersion: v1\nkind: Config\nclusters:\n- cluster:\n    server: https://k8s.{domain}:6443\n  name: {cluster}\n\
-         contexts:\n- context:\n    cluster: {cluster}\n    namespace: {namespace}\n    user: {cluster}-deployer\n  \
-         name: {cluster}\ncurrent-context: {cluster}\nusers:\n- name: {cluster}-deployer\n  user:\n    token: {token}\n"
+        "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {}\n    \
+         server: https://k8s.{domain}:6443\n  name: {cluster}\n\
+         contexts:\n- context:\n    cluster: {cluster}\n    namespace: {namespace}\n    user: {cluster}-admin\n  \
+         name: {cluster}\ncurrent-context: {cluster}\nkind: Config\npreferences: {{}}\nusers:\n\
+         - name: {cluster}-admin\n  user:\n    client-certificate-data: {}\n    client-key-data: {data}\n\
+         - name: {cluster}-deployer\n  user:\n    token: {token}\n",
+        in_base64("CERTIFICATE", &authority_certificate),
+        in_base64("CERTIFICATE", &client_certificate),
     );
-    home.decoy("kubernetes.config", ".kube/config", text, &[&token]);
+    let mut secrets = vec![token.as_str(), piece];
+    secrets.extend(key.secret_lines(begin, end));
+    home.decoy("kubernetes.config", ".kube/config", text, &secrets);
+}
+
+/// Credentials of a service account, where Google's libraries look for them by default.
+fn google(home: &mut Home<'_>, primes: &Primes) {
+    let mut chance = home.chance("gcloud");
+    let key = primes.key(2, 3);
+    let bytes = key.pkcs8();
+    let pem = Pem::new("PRIVATE KEY", &bytes, 64);
+    let (from, to) = place(&key.d, &bytes);
+    let project = format!("{}-{}", home.persona.company, chance.between(100_000, 499_999));
+    let account = chance.pick(&["terraform", "ci-runner", "deployer", "backup", "bigquery-etl"]);
+    let text = format!(
+        "{{\n  \"type\": \"service_account\",\n  \"project_id\": \"{project}\",\n  \"private_key_id\": \"{}\",\n  \
+         \"private_key\": \"{}\",\n  \"client_email\": \"{account}@{project}.iam.gserviceaccount.com\",\n  \
+         \"client_id\": \"{}\",\n  \"auth_uri\": \"https://accounts.google.com/o/oauth2/auth\",\n  \
+         \"token_uri\": \"https://oauth2.googleapis.com/token\",\n  \"universe_domain\": \"googleapis.com\"\n}}\n",
+        chance.text(HEX, 40),
+        pem.text.replace('\n', "\\n"),
+        chance.between(100_000_000_000_000_000, 999_999_999_999_999_999),
+    );
+    home.decoy(
+        "gcloud.adc",
+        ".config/gcloud/application_default_credentials.json",
+        text,
+        &pem.secret_lines(from, to),
+    );
+    home.file(
+        ".config/gcloud/configurations/config_default",
+        format!(
+            "[core]\naccount = {}\nproject = {project}\n",
+            home.persona.email()
+        ),
+    );
+    home.file(".config/gcloud/active_config", "default");
 }

@@ -53,7 +53,6 @@ impl Date {
     }
 
     /// `261125083611Z`, as certificates have it.
-    #[cfg(test)]
     pub(crate) fn utc_time(self) -> String {
         format!(
             "{:02}{:02}{:02}{:02}{:02}{:02}Z",

@@ -2,7 +2,9 @@
 
 use pyti_model::trace::{Decoy, DecoyPlace};
 
+use crate::chance::Chance;
 use crate::home::{Home, PlantedFile, PlantedFolder};
+use crate::key::Primes;
 use crate::machine::Machine;
 use crate::persona::Persona;
 
@@ -65,6 +67,18 @@ impl Decoys {
     ///
     /// Takes about a tenth of a second: it finds prime numbers for keys that are real.
     pub fn make(entropy: &[u8; 32], user: &str, host: &str, now: i64, index_host: Option<&str>) -> Self {
+        let primes = Primes::find(&mut Chance::new(entropy, "primes"));
+        Self::with_primes(&primes, entropy, user, host, now, index_host)
+    }
+
+    fn with_primes(
+        primes: &Primes,
+        entropy: &[u8; 32],
+        user: &str,
+        host: &str,
+        now: i64,
+        index_host: Option<&str>,
+    ) -> Self {
         let persona = Persona::suggest(entropy);
         let mut home = Home::new(
             entropy,
@@ -75,7 +89,8 @@ impl Decoys {
             index_host.unwrap_or(INDEX_HOST),
         );
         crate::code::furnish(&mut home);
-        crate::cloud::furnish(&mut home);
+        crate::cloud::furnish(&mut home, primes);
+        crate::key::furnish(&mut home, primes);
         crate::shell::furnish(&mut home);
         crate::document::furnish(&mut home);
         let machine = Machine::new(&mut home);
@@ -87,7 +102,7 @@ impl Decoys {
             ..
         } = home;
         // an order of its own for each run
-        let mut chance = crate::chance::Chance::new(entropy, "order");
+        let mut chance = Chance::new(entropy, "order");
         chance.shuffle(&mut decoys);
         chance.shuffle(&mut files);
         chance.shuffle(&mut variables);

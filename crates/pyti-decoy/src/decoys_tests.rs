@@ -10,13 +10,21 @@ const NOW: i64 = 1_795_595_771;
 
 fn of(entropy: u8) -> &'static Decoys {
     static MADE: [OnceLock<Decoys>; 3] = [const { OnceLock::new() }; 3];
-    MADE[usize::from(entropy)]
-        .get_or_init(|| Decoys::make(&[entropy; 32], "dev", "larsen-xps13-0a1b", NOW, None))
+    MADE[usize::from(entropy)].get_or_init(|| with(entropy, None))
+}
+
+/// Finding primes is slow without optimization, so it is done once for each.
+fn with(entropy: u8, index_host: Option<&str>) -> Decoys {
+    static PRIMES: [OnceLock<Primes>; 3] = [const { OnceLock::new() }; 3];
+    let bytes = [entropy; 32];
+    let primes =
+        PRIMES[usize::from(entropy)].get_or_init(|| Primes::find(&mut Chance::new(&bytes, "primes")));
+    Decoys::with_primes(primes, &bytes, "dev", "larsen-xps13-0a1b", NOW, index_host)
 }
 
 #[test]
 fn the_same_for_the_same_and_nothing_alike_for_others() {
-    let again = Decoys::make(&[1; 32], "dev", "larsen-xps13-0a1b", NOW, None);
+    let again = with(1, None);
     assert_eq!(of(1).decoys, again.decoys);
     assert_eq!(of(1).files, again.files);
     assert_eq!(of(1).variables, again.variables);
@@ -69,8 +77,8 @@ fn each_secret_lies_in_one_place_and_is_found_there() {
             };
             assert!(!decoy.secrets.is_empty(), "{}", decoy.id);
             for secret in &decoy.secrets {
-                // passwords of docker lie there as base64, which the search below reads
-                let hidden = decoy.id == "docker.config";
+                // these lie there as base64, which the search below reads
+                let hidden = matches!(decoy.id.as_str(), "docker.config" | "kubernetes.config");
                 assert!(
                     hidden || bytes.windows(secret.len()).any(|w| w == secret.as_bytes()),
                     "{} does not hold {secret}",
@@ -83,8 +91,12 @@ fn each_secret_lies_in_one_place_and_is_found_there() {
                 );
             }
             if decoy.secrets.iter().all(|s| s.len() >= crate::SHORTEST) {
-                let found: BTreeSet<String> = needles.search(&bytes).into_iter().map(|h| h.decoy).collect();
-                assert_eq!(found, BTreeSet::from([decoy.id.clone()]));
+                let hits = needles.search(&bytes).into_iter().map(|h| h.decoy);
+                // a key's comment names the machine
+                let found: BTreeSet<String> = hits.filter(|id| !id.starts_with("machine.")).collect();
+                let own = decoy.id.clone();
+                let expected = BTreeSet::from_iter((decoy.family != "machine").then_some(own));
+                assert_eq!(found, expected);
             }
         }
     }
@@ -92,7 +104,9 @@ fn each_secret_lies_in_one_place_and_is_found_there() {
 
 #[test]
 fn what_is_no_decoy_holds_no_secret() {
-    let needles = Needles::new(&of(1).decoys);
+    let mut decoys = of(1).decoys.clone();
+    decoys.retain(|d| d.family != "machine");
+    let needles = Needles::new(&decoys);
     for file in &of(1).files {
         if of(1)
             .by_path(&file.path)
@@ -135,7 +149,7 @@ fn paths_are_plain_and_below_home() {
 
 #[test]
 fn the_index_is_the_one_in_use() {
-    let made = Decoys::make(&[1; 32], "dev", "h", NOW, Some("packages.example.invalid"));
+    let made = with(1, Some("packages.example.invalid"));
     let token = |made: &Decoys| {
         let decoy = made.decoys.iter().find(|d| d.id == "pypi.pypirc").unwrap();
         decoy
@@ -159,8 +173,10 @@ fn folders_of_one_tool_lead_to_its_decoys() {
     let made = of(1);
     let id = |path: &str| made.by_path(path).map(|d| d.id.as_str());
     assert_eq!(id("/home/dev/.aws/credentials"), Some("aws.credentials"));
-    assert_eq!(id("/home/dev/.aws"), Some("aws.credentials"));
-    assert_eq!(id("/home/dev/.aws/"), Some("aws.credentials"));
+    for folder in ["/home/dev/.aws", "/home/dev/.aws/", "/home/dev/.ssh"] {
+        let family = made.by_path(folder).map(|d| d.family.as_str());
+        assert!(matches!(family, Some("aws" | "ssh")), "{folder}");
+    }
     assert_eq!(id("/home/dev/.netrc"), Some("netrc.netrc"));
     for path in [
         "/home/dev",
@@ -221,4 +237,107 @@ fn the_machine_says_who_it_is() {
     assert_eq!(text("/etc/hostname"), "larsen-xps13-0a1b\n");
     assert_eq!(text("/etc/machine-id").len(), 33);
     assert_ne!(machine.machine_id, of(2).machine.machine_id);
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn skipped(program: &str) {
+    eprintln!("SKIPPED: {program} is not installed, so what it says of our files is not known");
+}
+
+/// Runs a program on files of a home, where it is installed.
+fn checked_by(program: &str, run: impl FnOnce(&std::path::Path)) {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    if !found {
+        skipped(program);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for file in &of(1).files {
+        let path = folder.path().join(file.path.strip_prefix("/home/dev/").unwrap());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &file.bytes).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(file.mode);
+        std::fs::set_permissions(&path, mode).unwrap();
+    }
+    run(folder.path());
+}
+
+/// What a command prints, when it succeeds.
+fn output(command: &mut std::process::Command) -> String {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn ssh_takes_its_keys() {
+    checked_by("ssh-keygen", |home| {
+        for kind in ["ed25519", "rsa"] {
+            let private = home.join(format!(".ssh/id_{kind}"));
+            let public = std::fs::read_to_string(home.join(format!(".ssh/id_{kind}.pub"))).unwrap();
+            let told = output(
+                std::process::Command::new("ssh-keygen")
+                    .arg("-y")
+                    .arg("-f")
+                    .arg(&private),
+            );
+            assert_eq!(told.trim(), public.trim());
+        }
+        output(
+            std::process::Command::new("ssh-keygen")
+                .arg("-l")
+                .arg("-f")
+                .arg(home.join(".ssh/known_hosts")),
+        );
+    });
+}
+
+#[test]
+fn openssl_takes_keys_and_certificates() {
+    use base64::Engine as _;
+    let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    checked_by("openssl", |home| {
+        let openssl = || std::process::Command::new("openssl");
+        let adc = std::fs::read(home.join(".config/gcloud/application_default_credentials.json")).unwrap();
+        let adc: serde_json::Value = serde_json::from_slice(&adc).unwrap();
+        let key = home.join("adc.pem");
+        std::fs::write(&key, adc["private_key"].as_str().unwrap()).unwrap();
+        let told = output(openssl().args(["rsa", "-check", "-noout", "-in"]).arg(&key));
+        assert!(told.contains("RSA key ok"), "{told}");
+
+        let kube = std::fs::read_to_string(home.join(".kube/config")).unwrap();
+        let field = |name: &str| {
+            let line = kube
+                .lines()
+                .find_map(|l| l.trim().strip_prefix(&format!("{name}: ")))
+                .unwrap();
+            let path = home.join(name);
+            std::fs::write(&path, decode(line)).unwrap();
+            path
+        };
+        let (authority, client) = (
+            field("certificate-authority-data"),
+            field("client-certificate-data"),
+        );
+        output(
+            openssl()
+                .arg("verify")
+                .arg("-CAfile")
+                .arg(&authority)
+                .arg(&client),
+        );
+        let of_certificate = output(openssl().args(["x509", "-noout", "-pubkey", "-in"]).arg(&client));
+        let of_key = output(
+            openssl()
+                .args(["rsa", "-pubout", "-in"])
+                .arg(field("client-key-data")),
+        );
+        assert_eq!(of_certificate, of_key);
+    });
 }

@@ -12,6 +12,7 @@ mod date;
 mod decoys;
 mod document;
 mod home;
+mod key;
 mod machine;
 mod persona;
 mod search;
