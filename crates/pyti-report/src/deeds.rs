@@ -554,8 +554,13 @@ pub(crate) fn exchanged(conversation: &Conversation) -> String {
     }
 }
 
-/// Microseconds since the command began, for people.
+/// Microseconds since the command began, for people: with hundredths of a second, because order is what matters.
 #[expect(clippy::cast_precision_loss, reason = "only for showing")]
 pub(crate) fn at(us: u64) -> String {
-    seconds(us as f64 / 1e6)
+    let s = us as f64 / 1e6;
+    if (0.0995..9.995).contains(&s) {
+        format!("{s:.2} s")
+    } else {
+        seconds(s)
+    }
 }

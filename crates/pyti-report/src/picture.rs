@@ -135,7 +135,8 @@ pub(crate) fn picture(
                 line.href = anchor(*process);
                 let end = one.ended.map_or(last, |end| end.at_us).max(one.began_us);
                 line.title = format!(
-                    "{name} {rest}: from {} to {}{}",
+                    "{}: from {} to {}{}",
+                    format!("{name} {rest}").trim_end(),
                     deeds::at(one.began_us),
                     deeds::at(end),
                     if own.is_some() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pyti_model::Foreign;
 use pyti_model::effect::Exit;
 use pyti_model::trace::{Deed, Form, Process};
 
@@ -25,6 +26,8 @@ const TEXT: usize = 900_000;
 pub(crate) struct CommandTree {
     pub(crate) anchor: String,
     pub(crate) task: String,
+    /// Its arguments, for tasks with several commands.
+    pub(crate) argv: String,
     /// `5 processes, 31 acts; all kept calls were looked at`.
     pub(crate) summary: String,
     pub(crate) open: bool,
@@ -168,6 +171,9 @@ fn command(job: usize, traced: &Traced<'_>, lit: &Lit, budget: &mut usize) -> Co
     CommandTree {
         anchor: format!("f{job}-t{}", traced.seq),
         task: format!("{}{attempt}", shown_str(traced.task)),
+        argv: traced
+            .effect
+            .map_or_else(String::new, |effect| short_argv(&effect.argv)),
         summary: summary(traced),
         open: lit.any(traced.seq),
         few: trace.processes.len() <= 14,
@@ -181,6 +187,24 @@ fn command(job: usize, traced: &Traced<'_>, lit: &Lit, budget: &mut usize) -> Co
             .collect(),
         losses: trace.losses.iter().take(20).map(super::parts::loss).collect(),
         processes,
+    }
+}
+
+/// A command in the width of a line: its program without folders, and its first arguments.
+fn short_argv(argv: &[Foreign]) -> String {
+    const LONGEST: usize = 70;
+    let Some((program, arguments)) = argv.split_first() else {
+        return String::new();
+    };
+    let program = program.visible();
+    let mut text = program.rsplit('/').next().unwrap_or_default().to_owned();
+    for argument in arguments.iter().take(12) {
+        text.push(' ');
+        text.push_str(&shown(argument));
+    }
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
     }
 }
 
@@ -200,13 +224,19 @@ fn summary(traced: &Traced<'_>) -> String {
 
 fn counted_words(what: &str) -> String {
     match what {
-        "open_system" => "files of the machine that were read".to_owned(),
-        "open_missing" => "files that were looked for and not there".to_owned(),
-        "execute_missing" => "programs that were looked for and not there".to_owned(),
-        "look" => "looks at files".to_owned(),
-        "toolchain" => "acts of compilers and build tools".to_owned(),
-        other => shown_str(other),
+        "open_system" => "files of the machine that were read",
+        "open_environment" => "files of the environment that were read",
+        "open_device" => "devices that were opened",
+        "open_missing" => "files that were looked for and not there",
+        "execute_missing" => "programs that were looked for and not there",
+        "bytecode" => "byte code that was written",
+        "look" => "looks at files",
+        "list" => "folders that were listed",
+        "toolchain" => "acts of compilers and build tools",
+        "again" => "the same again",
+        other => return shown_str(other),
     }
+    .to_owned()
 }
 
 #[expect(clippy::too_many_arguments, reason = "all of it is one line of the page")]

@@ -252,3 +252,25 @@ fn pages_with_findings_keep_their_promises() {
         crate::page::every_link_has_its_target(&page);
     }
 }
+
+/// A part of a page, with its elements on lines of their own.
+fn part<'a>(page: &'a str, from: &str, to: &str) -> String {
+    let (_, rest): (&'a str, &'a str) = page.split_once(from).unwrap();
+    let (part, _) = rest.split_once(to).unwrap();
+    format!("{from}{part}").replace("><", ">\n<")
+}
+
+#[test]
+fn parts_of_the_page_are_as_they_were_looked_at() {
+    let page = html(&harmful().run());
+    insta::assert_snapshot!(
+        "findings",
+        part(&page, "<section class=\"findings\"", "</section>")
+    );
+    let (_, import) = page.split_once("<b>import</b>").unwrap();
+    insta::assert_snapshot!("picture", part(import, "<figure class=\"picture\"", "</figure>"));
+    insta::assert_snapshot!(
+        "conversation",
+        part(&page, "<details class=\"talk lit", "</details>")
+    );
+}
