@@ -171,9 +171,10 @@ fn command(job: usize, traced: &Traced<'_>, lit: &Lit, budget: &mut usize) -> Co
     CommandTree {
         anchor: format!("f{job}-t{}", traced.seq),
         task: format!("{}{attempt}", shown_str(traced.task)),
-        argv: traced
-            .effect
-            .map_or_else(String::new, |effect| short_argv(&effect.argv)),
+        argv: trace
+            .processes
+            .first()
+            .map_or_else(String::new, |process| short_argv(&process.argv)),
         summary: summary(traced),
         open: lit.any(traced.seq),
         few: trace.processes.len() <= 14,
@@ -234,6 +235,8 @@ fn counted_words(what: &str) -> String {
         "list" => "folders that were listed",
         "toolchain" => "acts of compilers and build tools",
         "again" => "the same again",
+        "signal_own" => "signals to itself",
+        "not_listed" => "acts beyond what is kept",
         other => return shown_str(other),
     }
     .to_owned()
