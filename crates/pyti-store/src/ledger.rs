@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use crate::error::{Result, StoreError};
 use crate::rows::{self, all, bytes, first, run, signed, unsigned};
-use crate::sql;
+use crate::{results, sql};
 
 /// The database inside one transaction, and the alarms.
 pub(crate) struct Book<'a> {
@@ -185,6 +185,15 @@ fn write_job(conn: &Connection, policy: &Policy, job: &Job) -> Result<()> {
         run(conn, sql::NEED_PUT, named)?;
         conn.last_insert_rowid()
     };
+    let spec = bytes(&job.key.spec);
+    let known: Option<i64> = first(conn, sql::SPEC_ID, [&spec], |row| row.get(0))?;
+    let spec = if let Some(known) = known {
+        known
+    } else {
+        run(conn, sql::SPEC_PUT, params![spec, None::<Vec<u8>>])?;
+        conn.last_insert_rowid()
+    };
+    let project = results::number(conn, sql::PROJECT_PUT, sql::PROJECT_ID, &job.project)?;
     let (state, why) = rows::state_out(job.state);
     let priority = pyti_dispatch::Priority::ALL
         .iter()
@@ -193,9 +202,9 @@ fn write_job(conn: &Connection, policy: &Policy, job: &Job) -> Result<()> {
     let params = params![
         signed(job.id.0),
         bytes(&job.key.file),
-        bytes(&job.key.spec),
+        spec,
         job.key.generation,
-        job.project,
+        project,
         need,
         i64::try_from(priority.unwrap_or(0)).unwrap_or(0),
         signed(job.entered.0),

@@ -169,7 +169,7 @@ fn blame_number(blame: Option<Blame>) -> i64 {
 pub(crate) const KINDS: [FileKind; 3] = [FileKind::Wheel, FileKind::Sdist, FileKind::Folder];
 
 /// A number for each text, given once.
-fn number(conn: &Connection, put: &str, get: &str, text: &str) -> Result<i64> {
+pub(crate) fn number(conn: &Connection, put: &str, get: &str, text: &str) -> Result<i64> {
     if let Some(id) = first(conn, get, [text], |row| row.get(0))? {
         return Ok(id);
     }

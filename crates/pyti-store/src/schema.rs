@@ -38,7 +38,7 @@ CREATE TABLE file (
   state INTEGER NOT NULL DEFAULT 0,      -- bits: yanked, quarantined, removed
   blob INTEGER REFERENCES blob           -- the captured file
 ) STRICT;
-CREATE UNIQUE INDEX file_by_sha256 ON file (sha256, name);
+CREATE INDEX file_by_sha256 ON file (sha256);
 CREATE INDEX file_by_version ON file (version);
 CREATE INDEX file_by_project ON file (project);
 CREATE TABLE env (
@@ -59,7 +59,6 @@ CREATE TABLE blob (
   added INTEGER NOT NULL,
   gone INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX blob_by_class ON blob (class, gone, added);
 CREATE TABLE result (
   id INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of commits, and the cursor of the stream of results
   job INTEGER NOT NULL UNIQUE,
@@ -121,6 +120,11 @@ CREATE TABLE need (
   memory_mib INTEGER NOT NULL,
   UNIQUE (platform, interpreter, isolation, memory_mib)
 ) STRICT;
+CREATE TABLE spec (
+  id INTEGER PRIMARY KEY,
+  sha256 BLOB NOT NULL UNIQUE,
+  body BLOB                              -- none: only its hash is known
+) STRICT;
 CREATE TABLE worker (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -137,9 +141,9 @@ CREATE TABLE worker (
 CREATE TABLE job (
   id INTEGER PRIMARY KEY,
   sha256 BLOB NOT NULL,
-  spec BLOB NOT NULL,
+  spec INTEGER NOT NULL REFERENCES spec,
   generation INTEGER NOT NULL,
-  project TEXT NOT NULL,
+  project INTEGER NOT NULL REFERENCES project,
   need INTEGER NOT NULL REFERENCES need,
   priority INTEGER NOT NULL,
   entered INTEGER NOT NULL,
@@ -163,7 +167,6 @@ CREATE TABLE claim (
   job INTEGER NOT NULL, lease BLOB NOT NULL,
   PRIMARY KEY (worker, boot, request, n)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE spec (sha256 BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), base INTEGER NOT NULL) STRICT;
 INSERT INTO clock VALUES (1, 0);
 CREATE TABLE outbox (
@@ -187,8 +190,8 @@ CREATE TABLE event (
 CREATE INDEX event_by_turn ON event (state, due);
 ",
         down: "
-DROP TABLE event; DROP TABLE cursor; DROP TABLE outbox; DROP TABLE clock; DROP TABLE spec; DROP TABLE claim;
-DROP TABLE job; DROP TABLE worker; DROP TABLE need; DROP TABLE daily; DROP TABLE hourly; DROP TABLE finding;
+DROP TABLE event; DROP TABLE cursor; DROP TABLE outbox; DROP TABLE clock; DROP TABLE claim;
+DROP TABLE job; DROP TABLE spec; DROP TABLE worker; DROP TABLE need; DROP TABLE daily; DROP TABLE hourly; DROP TABLE finding;
 DROP TABLE current; DROP TABLE result; DROP TABLE file; DROP TABLE blob; DROP TABLE rule; DROP TABLE reason;
 DROP TABLE env; DROP TABLE version; DROP TABLE project;
 ",

@@ -13,9 +13,10 @@ macro_rules! statements {
 macro_rules! job {
     ($rest:literal) => {
         concat!(
-            "SELECT job.id, sha256, spec, generation, project, platform, interpreter, isolation, memory_mib, priority, \
-             entered, order_key, state, why, epoch, lease, worker.name, mark, faults, lost \
-             FROM job JOIN need ON need.id = job.need LEFT JOIN worker ON worker.id = job.worker ",
+            "SELECT job.id, job.sha256, spec.sha256, generation, project.name, platform, interpreter, isolation, memory_mib, \
+             priority, entered, order_key, state, why, epoch, lease, worker.name, mark, faults, lost \
+             FROM job JOIN need ON need.id = job.need JOIN spec ON spec.id = job.spec \
+             JOIN project ON project.id = job.project LEFT JOIN worker ON worker.id = job.worker ",
             $rest
         )
     };
@@ -64,8 +65,8 @@ macro_rules! file {
 statements! {
     // the queue
     JOB = job!("WHERE job.id = ?1");
-    JOB_BY_KEY = job!("WHERE sha256 = ?1 AND spec = ?2 AND generation = ?3");
-    JOB_NEWEST = job!("WHERE sha256 = ?1 AND spec = ?2 ORDER BY generation DESC LIMIT 1");
+    JOB_BY_KEY = job!("WHERE job.sha256 = ?1 AND job.spec = (SELECT id FROM spec WHERE sha256 = ?2) AND generation = ?3");
+    JOB_NEWEST = job!("WHERE job.sha256 = ?1 AND job.spec = (SELECT id FROM spec WHERE sha256 = ?2) ORDER BY generation DESC LIMIT 1");
     JOB_BY_LEASE = job!("WHERE lease = ?1");
     JOBS_HELD = job!("WHERE worker.name = ?1 AND job.worker = worker.id AND state IN (0, 1, 2)");
     JOBS_NEXT = job!("WHERE state = 1 AND need = ?1 AND alone = ?2 ORDER BY order_key, job.id LIMIT ?3");
@@ -75,7 +76,8 @@ statements! {
         ON CONFLICT (id) DO UPDATE SET state = excluded.state, why = excluded.why, alone = excluded.alone, epoch = excluded.epoch, \
         lease = excluded.lease, worker = excluded.worker, mark = excluded.mark, faults = excluded.faults, lost = excluded.lost";
     JOB_LAST = "SELECT max(id) FROM job";
-    JOBS_CAME = "SELECT count(*) FROM (SELECT 1 FROM job WHERE project = ?1 AND entered >= ?2 LIMIT 256)";
+    JOBS_CAME = "SELECT count(*) FROM (SELECT 1 FROM job WHERE project = (SELECT id FROM project WHERE name = ?1) \
+        AND entered >= ?2 LIMIT 256)";
     JOBS_ARMED = "SELECT id, state, why FROM job WHERE state = ?1 AND need >= 0";
     NEED_PUT = "INSERT OR IGNORE INTO need (platform, interpreter, isolation, memory_mib) VALUES (?1, ?2, ?3, ?4)";
     NEED_ID = "SELECT id FROM need WHERE platform = ?1 AND interpreter = ?2 AND isolation = ?3 AND memory_mib = ?4";
@@ -97,8 +99,10 @@ statements! {
     CLAIM_FORGET = "DELETE FROM claim WHERE worker = (SELECT id FROM worker WHERE name = ?1) AND (boot, request) < (?2, ?3)";
     BASE = "SELECT base FROM clock WHERE id = 1";
     BASE_PUT = "UPDATE clock SET base = ?1 WHERE id = 1";
-    SPEC = "SELECT body FROM spec WHERE sha256 = ?1";
-    SPEC_PUT = "INSERT OR IGNORE INTO spec (sha256, body) VALUES (?1, ?2)";
+    SPEC = "SELECT body FROM spec WHERE sha256 = ?1 AND body IS NOT NULL";
+    SPEC_ID = "SELECT id FROM spec WHERE sha256 = ?1";
+    SPEC_PUT = "INSERT INTO spec (sha256, body) VALUES (?1, ?2) \
+        ON CONFLICT (sha256) DO UPDATE SET body = coalesce(spec.body, excluded.body)";
 
     // what is known of files
     PROJECT_PUT = "INSERT OR IGNORE INTO project (name) VALUES (?1)";
@@ -110,7 +114,7 @@ statements! {
     FILE_STATE_PUT = "UPDATE file SET state = ?2 WHERE sha256 = ?1";
     FILE_BLOB_PUT = "UPDATE file SET blob = ?2 WHERE sha256 = ?1";
     FILE = file!("WHERE file.id = ?1");
-    FILES_BY_SHA256 = file!("WHERE file.sha256 = ?1 ORDER BY file.name");
+    FILES_BY_SHA256 = file!("WHERE file.sha256 = ?1 ORDER BY file.id");
     FILES_BY_VERSION = file!("WHERE file.version = ?1 ORDER BY file.id");
     VERSIONS_FIRST = "SELECT id, text, sort_key FROM version WHERE project = ?1 ORDER BY sort_key DESC LIMIT ?2";
     VERSIONS_AFTER = "SELECT id, text, sort_key FROM version WHERE project = ?1 AND sort_key < ?2 ORDER BY sort_key DESC LIMIT ?3";
@@ -174,9 +178,8 @@ statements! {
         ON CONFLICT (sha256) DO UPDATE SET gone = 0, added = excluded.added, class = min(class, excluded.class)";
     BLOB_ID = "SELECT id FROM blob WHERE sha256 = ?1";
     BLOB_KNOWN = "SELECT 1 FROM blob WHERE sha256 = ?1 AND gone = 0";
-    BLOBS = "SELECT id, sha256, size, gone FROM blob WHERE id > ?1 ORDER BY id LIMIT ?2";
-    BLOBS_OLD = "SELECT id, sha256, size FROM blob WHERE class = ?1 AND gone = 0 AND added < ?2 ORDER BY added LIMIT ?3";
-    BLOB_GONE = "UPDATE blob SET gone = 1 WHERE id = ?1";
+    BLOBS = "SELECT id, sha256, size, gone, class, added FROM blob WHERE id > ?1 ORDER BY id LIMIT ?2";
+    BLOB_GONE = "UPDATE blob SET gone = 1 WHERE id = ?1 AND gone = 0 AND class = ?2 AND added < ?3";
 
     // what else is kept
     KEEP = "SELECT value FROM keep WHERE space = ?1 AND key = ?2 AND (until IS NULL OR until > ?3)";

@@ -294,21 +294,39 @@ impl Store {
     fn prune_class(&self, class: Class, age: Duration, grace: Duration, pruned: &mut Pruned) -> Result<()> {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let before = clock::calendar_ms().saturating_sub(age);
+        let conn = readers::open(&database(&self.inner.folder))?;
+        let mut after = 0;
         loop {
+            let step = all(&conn, sql::BLOBS, params![after, STEP], |row| {
+                let due = row.get::<_, i64>(3)? == 0
+                    && row.get::<_, i64>(4)? == class.number()
+                    && number_at(row, 5)? < before;
+                Ok((row.get::<_, i64>(0)?, digest_at(row, 1)?, number_at(row, 2)?, due))
+            })?;
+            let Some(last) = step.last() else {
+                return Ok(());
+            };
+            after = last.0;
+            let due: Vec<_> = step.into_iter().filter(|(_, _, _, due)| *due).collect();
+            if due.is_empty() {
+                continue;
+            }
+            // a blob may have come again meanwhile
             let old = self.write(move |desk| {
-                let params = params![class.number(), signed(before), STEP];
-                let old = all(&desk.conn, sql::BLOBS_OLD, params, |row| {
-                    Ok((row.get::<_, i64>(0)?, digest_at(row, 1)?, number_at(row, 2)?))
-                })?;
-                for (id, _, _) in &old {
-                    run(&desk.conn, sql::BLOB_GONE, [id])?;
+                let mut old = Vec::new();
+                for (id, digest, size, _) in due {
+                    if run(
+                        &desk.conn,
+                        sql::BLOB_GONE,
+                        params![id, class.number(), signed(before)],
+                    )? > 0
+                    {
+                        old.push((digest, size));
+                    }
                 }
                 Ok(old)
             })?;
-            if old.is_empty() {
-                return Ok(());
-            }
-            for (_, digest, size) in old {
+            for (digest, size) in old {
                 if self.blobs().delete(&digest, grace)? {
                     pruned.old += 1;
                     pruned.bytes += size;
