@@ -9,7 +9,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::facts::{Fact, Facts, line};
 use super::kind::{Key, Kind};
 use super::place::Glob;
-use super::written::{RawStep, Some1, Wanted};
+use super::written::{OneOf, RawStep, Wanted};
 
 /// Bytes of what was sent that regular expressions look at; secrets are searched for elsewhere, in all of it.
 const LOOKED_AT: usize = 16 << 10;
@@ -130,7 +130,7 @@ impl Step {
         }
         let mut tests = Vec::new();
         results(raw, &kinds, &mut tests);
-        let globs = |field: &'static str, value: &Some1<String>| patterns(field, value, sets);
+        let globs = |field: &'static str, value: &OneOf<String>| patterns(field, value, sets);
         for (want, field, value) in [(true, "path", &raw.path), (false, "not_path", &raw.not_path)] {
             if let Some(patterns) = globs(field, value)? {
                 tests.push(Test::Path(patterns, want));
@@ -412,7 +412,7 @@ fn results(raw: &RawStep, kinds: &[Kind], tests: &mut Vec<Test>) {
     }
 }
 
-fn patterns(field: &str, value: &Some1<String>, sets: &Sets) -> Result<Option<Patterns>, String> {
+fn patterns(field: &str, value: &OneOf<String>, sets: &Sets) -> Result<Option<Patterns>, String> {
     if value.is_none() {
         return Ok(None);
     }
@@ -435,7 +435,7 @@ fn patterns(field: &str, value: &Some1<String>, sets: &Sets) -> Result<Option<Pa
     Ok(Some(Patterns(groups)))
 }
 
-fn regexes(field: &str, value: &Some1<String>) -> Result<Option<Vec<Regex>>, String> {
+fn regexes(field: &str, value: &OneOf<String>) -> Result<Option<Vec<Regex>>, String> {
     if value.is_none() {
         return Ok(None);
     }

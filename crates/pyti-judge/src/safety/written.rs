@@ -1,26 +1,29 @@
 //! Rules as they are written in files: TOML, before anything is checked.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use pyti_model::finding::{Family, RuleState, Severity};
 use pyti_model::trace::Origin;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, IntoDeserializer as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
 use super::facts::Outcome;
 use super::kind::{Key, Kind, Phase, Within};
 
 /// One value, or several of which one has to fit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub(super) enum Some1<T> {
+pub(super) enum OneOf<T> {
     #[default]
     None,
     One(T),
     Many(Vec<T>),
 }
 
-impl<T> Some1<T> {
+impl<T> OneOf<T> {
     pub(super) fn as_slice(&self) -> &[T] {
         match self {
             Self::None => &[],
@@ -31,6 +34,43 @@ impl<T> Some1<T> {
 
     pub(super) fn is_none(&self) -> bool {
         matches!(self, Self::None)
+    }
+}
+
+/// By hand, because serde's untagged enums forget what was wrong.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
+            type Value = OneOf<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value, or a list of values")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(text.into_deserializer()).map(OneOf::One)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(OneOf::One)
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(OneOf::One)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut many = Vec::new();
+                while let Some(one) = list.next_element()? {
+                    many.push(one);
+                }
+                Ok(OneOf::Many(many))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrMany(PhantomData))
     }
 }
 
@@ -103,7 +143,7 @@ trait Emptiness {
     fn is_empty(&self) -> bool;
 }
 
-impl<T> Emptiness for Some1<T> {
+impl<T> Emptiness for OneOf<T> {
     fn is_empty(&self) -> bool {
         self.is_none()
     }
@@ -117,71 +157,71 @@ impl<T> Emptiness for Option<T> {
 
 steps! {
     /// Kinds of facts.
-    deed: Some1<Kind>,
+    deed: OneOf<Kind>,
     /// Patterns of the path.
-    path: Some1<String>,
+    path: OneOf<String>,
     /// Patterns that the path must not fit.
-    not_path: Some1<String>,
+    not_path: OneOf<String>,
     /// Patterns of the old name, for renames.
-    from: Some1<String>,
+    from: OneOf<String>,
     /// Patterns of the program that is executed; without `/` its last segment.
-    program: Some1<String>,
+    program: OneOf<String>,
     /// Patterns that it must not fit.
-    not_program: Some1<String>,
+    not_program: OneOf<String>,
     /// Patterns of the program that does it.
-    by: Some1<String>,
+    by: OneOf<String>,
     /// Patterns that it must not fit.
-    not_by: Some1<String>,
+    not_by: OneOf<String>,
     /// Regular expressions over the arguments, joined by spaces.
-    argv: Some1<String>,
+    argv: OneOf<String>,
     /// Regular expressions that must not be found in them.
-    not_argv: Some1<String>,
+    not_argv: OneOf<String>,
     /// Where the program that is executed comes from.
-    origin: Some1<Origin>,
+    origin: OneOf<Origin>,
     /// Whether standard streams of the program are internet sockets.
     sockets: Option<bool>,
     /// Patterns of a variable in the program's environment.
-    variable: Some1<String>,
+    variable: OneOf<String>,
     /// Patterns of the host.
-    host: Some1<String>,
+    host: OneOf<String>,
     /// Patterns that no host of it must fit.
-    not_host: Some1<String>,
+    not_host: OneOf<String>,
     /// `loopback`, `private`, `link_local`, `public`, `any` (not loopback), `simulated` (names' addresses in the box), or an address.
-    address: Some1<String>,
+    address: OneOf<String>,
     /// Addresses that it must not be.
-    not_address: Some1<String>,
+    not_address: OneOf<String>,
     /// Ports.
-    port: Some1<u16>,
+    port: OneOf<u16>,
     /// Ports that it must not be.
-    not_port: Some1<u16>,
+    not_port: OneOf<u16>,
     /// What was spoken.
-    language: Some1<String>,
+    language: OneOf<String>,
     /// Verbs of questions: `POST`.
-    verb: Some1<String>,
+    verb: OneOf<String>,
     /// Regular expressions over what was asked for: URL path and query.
-    target: Some1<String>,
+    target: OneOf<String>,
     /// Regular expressions over what was sent.
-    sent: Some1<String>,
+    sent: OneOf<String>,
     /// Patterns of the name: of a call, a script, a limit, a name that was asked for.
-    name: Some1<String>,
+    name: OneOf<String>,
     /// Patterns that it must not fit.
-    not_name: Some1<String>,
+    not_name: OneOf<String>,
     /// Regular expressions over text: a process's new name, what a file holds, what the interpreter told.
-    text: Some1<String>,
+    text: OneOf<String>,
     /// Permission bits, one of which is set.
     mode: Option<u32>,
     /// The least number: bytes of a file, longest label of a name, seconds.
     number: Option<u64>,
     /// What came of it; `any` when that does not matter.
-    result: Some1<Wanted>,
+    result: OneOf<Wanted>,
     /// Whose tool the decoy belongs to.
-    tool: Some1<String>,
+    tool: OneOf<String>,
     /// Whose it must not be.
-    not_tool: Some1<String>,
+    not_tool: OneOf<String>,
     /// Whether decoys count that much ordinary code reads.
     commonly_read: Option<bool>,
     /// Projects that may do it.
-    not_project: Some1<String>,
+    not_project: OneOf<String>,
     /// How often.
     at_least: Option<u32>,
     /// What makes two of them different, when they are counted.
