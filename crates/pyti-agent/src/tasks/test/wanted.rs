@@ -146,7 +146,9 @@ pub(crate) fn not_had(
 
 /// Everything that was said about why there is no lock.
 pub(crate) fn words(reasons: &[Reason], raw: &Resolve) -> String {
-    let mut words: Vec<String> = reasons.iter().map(|r| r.detail.lossy().into_owned()).collect();
+    // our own sentence begins with all that was asked for, which says nothing about what is to blame
+    let cause = |text: &str| text.rsplit("cannot be met: ").next().unwrap_or(text).to_owned();
+    let mut words: Vec<String> = reasons.iter().map(|r| cause(&r.detail.lossy())).collect();
     words.extend(raw.explanation.as_ref().map(|text| text.lossy().into_owned()));
     words.join("\n")
 }
