@@ -8,7 +8,8 @@ use crate::date::Date;
 use crate::home::Home;
 use crate::key::der::Certificate;
 use crate::key::{Pem, Primes, place};
-use crate::token;
+use crate::store::sqlite::{Index, Marks, Table, database};
+use crate::token::{self, URL_SAFE_LETTERS};
 
 pub(crate) fn furnish(home: &mut Home<'_>, primes: &Primes) {
     aws(home);
@@ -205,4 +206,26 @@ fn google(home: &mut Home<'_>, primes: &Primes) {
         ),
     );
     home.file(".config/gcloud/active_config", "default");
+
+    // what `gcloud auth login` leaves
+    let refresh = format!("1//0{}", chance.text(URL_SAFE_LETTERS, 100));
+    let value = format!(
+        "{{\"client_id\": \"{}.apps.googleusercontent.com\", \"refresh_token\": \"{refresh}\", \"type\": \"authorized_user\"}}",
+        chance.between(10_000_000_000, 99_999_999_999)
+    );
+    let bytes = database(
+        &[Table {
+            name: "credentials",
+            sql: "CREATE TABLE \"credentials\" (account_id TEXT PRIMARY KEY, value BLOB)",
+            rows: vec![vec![home.persona.email().into(), value.into()]],
+            indexes: vec![Index::of_constraint("credentials", &[0])],
+        }],
+        Marks::default(),
+    );
+    home.decoy(
+        "gcloud.login",
+        ".config/gcloud/credentials.db",
+        bytes,
+        &[&refresh],
+    );
 }

@@ -93,6 +93,8 @@ impl Decoys {
         crate::key::furnish(&mut home, primes);
         crate::shell::furnish(&mut home);
         crate::document::furnish(&mut home);
+        crate::browser::furnish(&mut home);
+        crate::wallet::furnish(&mut home);
         let machine = Machine::new(&mut home);
         let Home {
             mut decoys,

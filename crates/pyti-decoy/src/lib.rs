@@ -5,6 +5,7 @@
 //! what it found to a trace. Nothing here reads a file, a clock or a source of randomness.
 
 mod annotate;
+mod browser;
 mod chance;
 mod cloud;
 mod code;
@@ -17,7 +18,9 @@ mod machine;
 mod persona;
 mod search;
 mod shell;
+mod store;
 mod token;
+mod wallet;
 
 pub use annotate::{Annotated, Output, annotate};
 pub use decoys::{Decoys, Watched};

@@ -8,7 +8,9 @@ use crate::chance::{ALPHANUMERIC, Chance, HEX, LOWER};
 /// Base32's alphabet, which AWS uses for ids.
 const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const UPPER_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-const URL_SAFE_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+/// The alphabet of URL-safe base64.
+pub(crate) const URL_SAFE_LETTERS: &[u8] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
 /// A token whose last six characters are the CRC32 of those between prefix and checksum, in base 62: GitHub's form
 /// since 2021, and npm's.
