@@ -80,7 +80,7 @@ const WORKLOADS: &[Workload] = &[
     },
 ];
 
-const MAKE_WHEELS: &str = r##"
+const MAKE_WHEELS: &str = r#"
 import base64, hashlib, os, zipfile
 os.makedirs("/home/dev/wheels")
 library = "/usr/lib/python3.11" if os.path.isdir("/usr/lib/python3.11") else os.path.dirname(os.__file__)
@@ -104,7 +104,7 @@ for name in names:
     with zipfile.ZipFile(f"/home/dev/wheels/{project}-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
         for path, data in files.items():
             wheel.writestr(path, data)
-"##;
+"#;
 
 const MAKE_EXTENSION: &str = r##"
 import os
@@ -126,7 +126,7 @@ with open("setup.py", "w") as out:
               f"setup(name='bench', version='1', ext_modules=[Extension('bench', {sources!r})])\n")
 "##;
 
-const MAKE_TESTS: &str = r##"
+const MAKE_TESTS: &str = r#"
 import os
 os.makedirs("/home/dev/tests")
 for number in range(20):
@@ -142,9 +142,9 @@ def test_{each}(n, tmp_path):
     assert json.loads(path.read_text()) == data
     assert re.search("9+", path.read_text())
 """)
-"##;
+"#;
 
-const MAKE_STORM: &str = r##"
+const MAKE_STORM: &str = r#"
 import os, subprocess
 with open("/tmp/storm.c", "w") as out:
     out.write("""
@@ -170,9 +170,9 @@ os.makedirs("/home/dev/many")
 for number in range(100):
     open(f"/home/dev/many/{number}", "w").write("text")
 subprocess.check_call(["cc", "-O1", "-o", "/home/dev/storm", "/tmp/storm.c"])
-"##;
+"#;
 
-const MAKE_SPAWNS: &str = r##"
+const MAKE_SPAWNS: &str = r#"
 import subprocess
 with open("/tmp/spawns.c", "w") as out:
     out.write("""
@@ -190,7 +190,7 @@ int main(void) {
 }
 """)
 subprocess.check_call(["cc", "-O1", "-o", "/home/dev/spawns", "/tmp/spawns.c"])
-"##;
+"#;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

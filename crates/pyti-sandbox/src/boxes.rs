@@ -236,6 +236,7 @@ impl Boxes {
             network,
             wait_for_network: command.network != Network::Lens,
             namespaces,
+            overlay: self.inner.store == StoreKind::Overlay,
             init,
             filter: filter::program(Arch::OWN, command.trace, true),
             deaf_filter: filter::program(Arch::OWN, command.trace, false),

@@ -17,6 +17,8 @@ pub(crate) struct Child {
     pub(crate) wait_for_network: bool,
     /// Then: the namespaces of the box.
     pub(crate) namespaces: Vec<(Step, String)>,
+    /// Whether the kernel keeps changes apart, in the slot's upper folder.
+    pub(crate) overlay: bool,
     /// In the first process of the box.
     pub(crate) init: Vec<(Step, String)>,
     /// The filter, and whether somebody listens.

@@ -479,7 +479,9 @@ impl Watch<'_> {
     fn setup(&self) -> Setup {
         let calls = self.network.as_ref().map(|network| {
             let network = Arc::clone(network);
-            let tell = move |transport: Transport, to, process| network.expect(transport, to, process);
+            let tell = move |transport: Transport, to, process, socket| {
+                network.expect(transport, to, process, socket);
+            };
             Box::new(tell) as OnCall
         });
         Setup {
@@ -503,6 +505,7 @@ impl Watch<'_> {
             watched: self.command.watched.clone(),
             quiet: self.command.quiet.clone(),
             system: self.system.to_vec(),
+            upper: self.child.overlay.then(|| self.slot.upper()),
             on_call: calls,
         }
     }

@@ -21,12 +21,14 @@ pub mod filter;
 mod keep;
 mod memory;
 mod paths;
+mod places;
 mod proc;
 mod programs;
 mod recorder;
 mod recording;
 mod sockets;
 mod tree;
+mod watch;
 mod wire;
 
 pub use confirm::confirm;

@@ -1,17 +1,22 @@
 //! Which file a program is, and where it comes from.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use pyti_model::trace::Origin;
 
-use crate::keep::{Place, Places};
 use crate::paths::{DELETED, is_below};
+use crate::places::{Place, Places};
 use crate::proc::{Folder, Identity};
 
 /// The box's root, and when its command began.
 pub(crate) struct Programs {
     root: Option<OwnedFd>,
+    /// Where the kernel keeps what the command writes, if it does.
+    upper: Option<PathBuf>,
     /// The day's clock when the box was ready: what was changed since was changed by the command.
     began: (i64, i64),
 }
@@ -47,14 +52,15 @@ const NO_MAGIC_LINKS: u64 = 2;
 const IN_ROOT: u64 = 16;
 
 impl Programs {
-    pub(crate) fn new(init: i32) -> Self {
+    pub(crate) fn new(init: i32, upper: Option<PathBuf>) -> Self {
         let mut now = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // the coarse clock is the one that files are stamped with
+        // files may be stamped by a clock that is some milliseconds behind: a layer's file is never taken for a written
+        // one, but one that is written at once may be taken for a layer's
         // SAFETY: the structure lives
-        unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut now) };
+        unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) };
         let root = CString::new(format!("/proc/{init}/root")).ok().and_then(|path| {
             let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
             // SAFETY: the path ends with a zero; the descriptor is new and owned at once
@@ -67,6 +73,7 @@ impl Programs {
         });
         Self {
             root,
+            upper,
             began: (now.tv_sec, now.tv_nsec),
         }
     }
@@ -124,12 +131,25 @@ impl Programs {
         } else if is_below(path, b"/dev/shm") {
             Origin::Written
         } else {
+            let written = |identity: Identity| match &self.upper {
+                Some(upper) => {
+                    let inside = path.strip_prefix(b"/").unwrap_or(path);
+                    upper.join(OsStr::from_bytes(inside)).symlink_metadata().is_ok()
+                }
+                None => identity.changed >= self.began,
+            };
             match identity {
-                Some(identity) if identity.changed >= self.began => Origin::Written,
+                Some(identity) if written(identity) => Origin::Written,
                 Some(_) => Origin::Layer,
                 None => Origin::Unknown,
             }
         }
+    }
+
+    /// A plain file of the box, not opened for reading.
+    pub(crate) fn plain_file(&self, path: &[u8]) -> Option<OwnedFd> {
+        let file = self.open(path)?;
+        Identity::of(file.as_fd(), c"")?.regular.then_some(file)
     }
 
     /// Opens a path of the box without leaving its root, and without opening what is there.
@@ -197,7 +217,7 @@ mod tests {
     #[test]
     fn origins_are_told() {
         let own = std::process::id().cast_signed();
-        let programs = Programs::new(own);
+        let programs = Programs::new(own, None);
         let places = Places::new(&[], &[], &[]);
         let process = Folder::open(own.cast_unsigned()).unwrap();
         let look = |path: &str| programs.look(&process, path.as_bytes(), None, &places);
@@ -205,12 +225,22 @@ mod tests {
         assert_eq!(look("/nowhere/at/all").origin, None);
         let folder = std::env::temp_dir().join(format!("pyti-origin-{own}"));
         std::fs::create_dir_all(&folder).unwrap();
+        // the stamp of a file may be older than it
+        std::thread::sleep(std::time::Duration::from_millis(20));
         let script = folder.join("script");
         std::fs::write(&script, "#!/bin/sh\n").unwrap();
         let target = look(script.to_str().unwrap());
         assert!(target.is_script());
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(target.origin, Some(Origin::Written));
+        let upper = Programs::new(own, Some("/etc".into()));
+        let same = |path: &str| upper.look(&process, path.as_bytes(), None, &places).origin;
+        assert_eq!(same("/proc/version"), Some(Origin::Layer));
+        assert_eq!(
+            same("/etc/passwd"),
+            Some(Origin::Layer),
+            "/etc/etc/passwd is not there"
+        );
         let old = look("/etc/passwd");
         assert_eq!(old.origin, Some(Origin::Layer));
         assert!(!old.is_script());

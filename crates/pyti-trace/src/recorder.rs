@@ -6,19 +6,23 @@ use std::time::{Duration, Instant};
 
 use pyti_model::effect::{Denial, Loss};
 use pyti_model::foreign::Foreign;
-use pyti_model::trace::{Act, Count, Deed, Endpoint, Form, Origin, Process, Result, Trace, Transport};
+use pyti_model::trace::{
+    Access, Act, Count, Deed, Endpoint, Form, Origin, Process, Result, Trace, Transport,
+};
 
 use crate::address;
 use crate::calls::{self, Call, Read};
 use crate::decode::{self, Decoded, Execution, Seen, World};
 use crate::filter::Arch;
-use crate::keep::{Doer, Keeper, Places, is_toolchain};
+use crate::keep::{Doer, Keeper};
 use crate::memory::{Memory, Stopped};
 use crate::paths::{DELETED, absolute, name};
+use crate::places::{Places, is_toolchain};
 use crate::programs::{Programs, Target};
 use crate::recording::{OnCall, Setup};
 use crate::sockets::Socket;
 use crate::tree::{Instance, Pending, Tree};
+use crate::watch::Watches;
 use crate::wire::{self, Answer, Notification};
 
 /// Variables that shells and interpreters set for what they start.
@@ -46,6 +50,10 @@ pub(crate) struct Recorder {
     /// What the command's own process will ask for, before its first program runs.
     first: VecDeque<Execution>,
     on_call: Option<OnCall>,
+    watches: Option<Watches>,
+    /// Whose doings nobody knows.
+    nobody: Doer,
+    blind: Option<String>,
     denials: Vec<Denial>,
     denials_dropped: u64,
     unreadable: u64,
@@ -115,6 +123,14 @@ impl Recorder {
             variables: Vec::new(),
         });
         let first = first.collect();
+        let programs = Programs::new(setup.init, setup.upper);
+        let (mut watches, mut blind) = (None, None);
+        if setup.form == Form::Light && !setup.watched.is_empty() {
+            match Watches::new(&setup.watched, &programs) {
+                Ok(made) => watches = Some(made),
+                Err(error) => blind = Some(format!("files are not watched: {error}")),
+            }
+        }
         let usual = USUAL.iter().map(|name| name.as_bytes().to_vec());
         Self {
             listener,
@@ -122,7 +138,10 @@ impl Recorder {
             began: setup.began,
             tree: Tree::new(setup.init, setup.argv, waiting),
             keeper: Keeper::new(places),
-            programs: Programs::new(setup.init),
+            programs,
+            watches,
+            nobody: Doer::default(),
+            blind,
             given: setup.variables.into_iter().chain(usual).collect(),
             first,
             on_call: setup.on_call,
@@ -137,6 +156,27 @@ impl Recorder {
     /// The descriptor that is told of stopped calls.
     pub(crate) fn listener(&self) -> i32 {
         self.listener.as_raw_fd()
+    }
+
+    /// The descriptor that tells that a watched file was read.
+    pub(crate) fn watches(&self) -> Option<i32> {
+        self.watches.as_ref().map(Watches::fd)
+    }
+
+    /// Writes down which watched files were read.
+    pub(crate) fn watched(&mut self) {
+        let at_us = self.now();
+        for path in self.watches.as_ref().map(Watches::read).unwrap_or_default() {
+            let deed = Deed::Open {
+                path: Foreign::new(path),
+                access: Access {
+                    read: true,
+                    ..Access::default()
+                },
+            };
+            self.keeper
+                .take(at_us, None, Result::Done, deed, &mut self.nobody);
+        }
     }
 
     fn now(&self) -> u64 {
@@ -220,6 +260,13 @@ impl Recorder {
         } else {
             decode::decode(call, &stopped.data.arguments, &stop, process.inner)
         };
+        // while the caller is stopped its descriptor is the one that it calls with
+        let called_with = match &seen {
+            Seen::Calls(_) if self.on_call.is_some() => i32::try_from(stopped.data.arguments[0])
+                .ok()
+                .and_then(|fd| stop.socket(fd)),
+            _ => None,
+        };
         let seen = match seen {
             Seen::Execute(execution) => {
                 let target = self.programs.look(
@@ -250,11 +297,11 @@ impl Recorder {
                 self.unreadable += u64::from(unreadable);
                 self.executes(pid, stopped.tid, *execution, target, sockets, &before, at_us);
             }
-            Err(seen) => self.does(pid, seen, unreadable, at_us),
+            Err(seen) => self.does(pid, seen, unreadable, at_us, called_with),
         }
     }
 
-    fn does(&mut self, pid: u32, seen: Seen, unreadable: bool, at_us: u64) {
+    fn does(&mut self, pid: u32, seen: Seen, unreadable: bool, at_us: u64, called_with: Option<Socket>) {
         if let Seen::Deed(Deed::Become { call, .. }) = &seen
             && call == "setsid"
         {
@@ -272,12 +319,13 @@ impl Recorder {
                 self.keeper.take(at_us, number, Result::Attempted, deed, doer);
             }
             Seen::Calls(all) => {
+                let mut socket = called_with.map(Socket::into_copy);
                 for (deed, transport) in all {
                     if let (Deed::Connect { to, .. } | Deed::Send { to }, Some(on_call)) =
                         (&deed, &mut self.on_call)
                         && let Some(to) = address::internet(to)
                     {
-                        on_call(transport, to, number.unwrap_or(0));
+                        on_call(transport, to, number.unwrap_or(0), socket.take());
                     }
                     self.keeper.take(at_us, number, Result::Attempted, deed, doer);
                 }
@@ -433,10 +481,9 @@ impl Recorder {
         let deed = Deed::Forbidden {
             call: call.to_owned(),
         };
-        let mut nobody = Doer::default();
         let doer = pid
             .and_then(|pid| self.tree.get(pid))
-            .map_or(&mut nobody, |process| &mut process.doer);
+            .map_or(&mut self.nobody, |process| &mut process.doer);
         self.keeper.take(at_us, number, Result::Refused, deed, doer);
     }
 
@@ -483,7 +530,12 @@ impl Recorder {
             self.settle(pid);
             self.ended(pid);
         }
-        let mut losses = Vec::new();
+        self.watched();
+        let mut losses: Vec<Loss> = self
+            .blind
+            .map(|why| Loss::Notifications { why })
+            .into_iter()
+            .collect();
         let mut lost = |number: u64, what: &str| {
             if number > 0 {
                 losses.push(Loss::Notifications {

@@ -14,9 +14,10 @@ use pyti_model::trace::{End, Form, Trace, Transport};
 use crate::recorder::Recorder;
 use crate::{tree, wire};
 
-/// Called just before a process connects, or sends to an address: how, to whom, and the process's place in the list.
-/// The call goes on when this returns, so it must return within a few milliseconds.
-pub type OnCall = Box<dyn FnMut(Transport, SocketAddr, u32) + Send>;
+/// Called just before a process connects, or sends to an address: how, to whom, the process's place in the list, and a
+/// copy of its socket, where it could be had. The call goes on when this returns, so it must return within a few
+/// milliseconds.
+pub type OnCall = Box<dyn FnMut(Transport, SocketAddr, u32, Option<OwnedFd>) + Send>;
 
 /// What is known of a command before it starts.
 pub struct Setup {
@@ -40,6 +41,8 @@ pub struct Setup {
     pub quiet: Vec<PathBuf>,
     /// Folders of the machine, besides `/usr` and its like: what is read there is counted.
     pub system: Vec<PathBuf>,
+    /// The upper folder of the box's overlay, as this process sees it; `None` where the root is no overlay.
+    pub upper: Option<PathBuf>,
     /// Who is told of calls to the internet before they go on.
     pub on_call: Option<OnCall>,
 }
@@ -62,6 +65,7 @@ pub struct Recording {
 /// What the waiting is told: numbers of processes are below these.
 const LISTENER: u64 = u64::MAX;
 const STOP: u64 = u64::MAX - 1;
+const WATCHES: u64 = u64::MAX - 2;
 /// Events that are taken at once.
 const EVENTS: usize = 64;
 
@@ -86,6 +90,9 @@ impl Recording {
         let told = stop.try_clone()?;
         let form = setup.form;
         let recorder = Recorder::new(listener, setup, epoll.as_raw_fd());
+        if let Some(watches) = recorder.watches() {
+            add(&epoll, watches, WATCHES)?;
+        }
         let thread = std::thread::Builder::new()
             .name("recording".to_owned())
             .spawn(move || {
@@ -157,6 +164,7 @@ fn follow(mut recorder: Recorder, epoll: &OwnedFd) -> Recorded {
                     gone = !call;
                 }
                 STOP => stop = true,
+                WATCHES => recorder.watched(),
                 // ends first: a number that comes next may be somebody else's
                 pid => recorder.ended(u32::try_from(pid).unwrap_or(0)),
             }

@@ -41,6 +41,11 @@ impl Socket {
         copy(process, fd).map(Self)
     }
 
+    /// The copy itself.
+    pub(crate) fn into_copy(self) -> OwnedFd {
+        self.0
+    }
+
     fn option(&self, name: i32) -> Option<i32> {
         let mut value = 0i32;
         let mut length: libc::socklen_t = 4;

@@ -9,9 +9,12 @@
     reason = "commands are written in place, and read better without ampersands"
 )]
 
+mod calls;
 mod layers;
 mod limits;
 mod linked;
 mod network;
+mod recorded;
 mod support;
+mod traces;
 mod walls;
