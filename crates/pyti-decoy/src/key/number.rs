@@ -48,16 +48,31 @@ pub(super) fn subtract(a: &[u64], b: &[u64]) -> Limbs {
         .collect()
 }
 
+/// Adds `a * by` to as many limbs of `sum`, and tells what is carried on.
+///
+/// Nearly all of the time goes here, also in builds that are not optimized, where each call of a function costs more
+/// than what it does: so plain casts, and a loop without an iterator.
+#[expect(
+    clippy::cast_lossless,
+    clippy::cast_possible_truncation,
+    reason = "the halves of a product are what is wanted; it cannot overflow"
+)]
+fn add_product(sum: &mut [u64], a: &[u64], by: u64) -> u64 {
+    let (length, mut place, mut carry) = (a.len(), 0, 0u64);
+    while place < length {
+        let product = (a[place] as u128).wrapping_mul(by as u128);
+        let value = product + sum[place] as u128 + carry as u128;
+        sum[place] = value as u64;
+        carry = (value >> 64) as u64;
+        place += 1;
+    }
+    carry
+}
+
 pub(super) fn multiply(a: &[u64], b: &[u64]) -> Limbs {
     let mut out = vec![0; a.len() + b.len()];
-    for (i, a) in a.iter().enumerate() {
-        let mut carry = 0;
-        for (j, b) in b.iter().enumerate() {
-            let sum = u128::from(*a) * u128::from(*b) + u128::from(out[i + j]) + u128::from(carry);
-            out[i + j] = low(sum);
-            carry = high(sum);
-        }
-        out[i + b.len()] = carry;
+    for (place, a) in a.iter().enumerate() {
+        out[place + b.len()] = add_product(&mut out[place..], b, *a);
     }
     out
 }
@@ -163,40 +178,18 @@ impl Modulus {
     /// The product of two kept numbers, kept.
     pub(super) fn multiply(&self, a: &[u64], b: &[u64]) -> Limbs {
         let limbs = self.number.len();
-        let mut sum = vec![0; limbs + 2];
-        for a in a {
-            let mut carry = 0;
-            // plain loops: this is where the time goes, also in builds that are not optimized
-            let mut place = 0;
-            while place < limbs {
-                let value =
-                    u128::from(*a) * u128::from(b[place]) + u128::from(sum[place]) + u128::from(carry);
-                sum[place] = low(value);
-                carry = high(value);
-                place += 1;
-            }
-            let value = u128::from(sum[limbs]) + u128::from(carry);
-            sum[limbs] = low(value);
-            sum[limbs + 1] = high(value);
-
-            let factor = sum[0].wrapping_mul(self.inverse);
-            let mut carry = high(u128::from(factor) * u128::from(self.number[0]) + u128::from(sum[0]));
-            let mut place = 1;
-            while place < limbs {
-                let value = u128::from(factor) * u128::from(self.number[place])
-                    + u128::from(sum[place])
-                    + u128::from(carry);
-                sum[place - 1] = low(value);
-                carry = high(value);
-                place += 1;
-            }
-            let value = u128::from(sum[limbs]) + u128::from(carry);
-            sum[limbs - 1] = low(value);
-            sum[limbs] = sum[limbs + 1] + high(value);
+        let mut sum = multiply(a, b);
+        let mut above = 0;
+        for place in 0..limbs {
+            // makes the lowest limb zero
+            let factor = sum[place].wrapping_mul(self.inverse);
+            let carry = add_product(&mut sum[place..], &self.number, factor);
+            let (value, first) = sum[place + limbs].overflowing_add(carry);
+            let (value, second) = value.overflowing_add(above);
+            sum[place + limbs] = value;
+            above = u64::from(first || second);
         }
-        let carry = sum[limbs] != 0;
-        sum.truncate(limbs);
-        self.reduce((sum, carry))
+        self.reduce((sum.split_off(limbs), above != 0))
     }
 
     pub(super) fn keep(&self, a: &[u64]) -> Limbs {
@@ -223,6 +216,20 @@ impl Modulus {
                 out = self.multiply(&out, &out);
                 if limb >> bit & 1 == 1 {
                     out = self.multiply(&out, base);
+                }
+            }
+        }
+        out
+    }
+
+    /// Two to a power, kept: it is only doubled where other bases are multiplied.
+    pub(super) fn power_of_two(&self, exponent: &[u64]) -> Limbs {
+        let mut out = self.one();
+        for limb in exponent.iter().rev() {
+            for bit in (0..64).rev() {
+                out = self.multiply(&out, &out);
+                if limb >> bit & 1 == 1 {
+                    out = self.add(&out, &out);
                 }
             }
         }
@@ -272,6 +279,10 @@ mod tests {
         // 2^127 - 1 is prime
         let modulus = Modulus::new(vec![u64::MAX, u64::MAX >> 1]);
         let three = modulus.keep(&[3, 0]);
+        assert_eq!(
+            modulus.power_of_two(&[77, 1]),
+            modulus.power(&modulus.keep(&[2, 0]), &[77, 1])
+        );
         let inverse = modulus.invert(&three);
         assert_eq!(modulus.release(&modulus.multiply(&three, &inverse)), [1, 0]);
     }

@@ -31,7 +31,7 @@ impl Primes {
 
 fn small_primes() -> Vec<u64> {
     let mut out: Vec<u64> = Vec::new();
-    for candidate in 3..4000 {
+    for candidate in 3..10_000 {
         if out
             .iter()
             .take_while(|p| **p * **p <= candidate)
@@ -73,11 +73,10 @@ fn is_prime(candidate: &Limbs) -> bool {
     let modulus = Modulus::new(candidate.clone());
     let mut one_less = candidate.clone();
     one_less[0] -= 1;
-    [2, 3].into_iter().all(|base| {
-        let mut number = vec![0; LIMBS];
-        number[0] = base;
-        modulus.power(&modulus.keep(&number), &one_less) == modulus.one()
-    })
+    let mut three = vec![0; LIMBS];
+    three[0] = 3;
+    modulus.power_of_two(&one_less) == modulus.one()
+        && modulus.power(&modulus.keep(&three), &one_less) == modulus.one()
 }
 
 /// `1 / EXPONENT`, modulo `m`.
@@ -186,4 +185,28 @@ impl RsaKey {
 fn algorithm() -> Vec<u8> {
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     sequence(&[oid(RSA), null()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_primes_are_those() {
+        assert_eq!(small_primes()[..9], [3, 5, 7, 11, 13, 17, 19, 23, 29]);
+        assert_eq!(small_primes().len(), 1228);
+    }
+
+    #[test]
+    fn the_exponent_is_undone() {
+        let m = number::multiply(&[u64::MAX, 12, 99], &[7, 8, 9]);
+        let inverse = inverse_of_exponent(&m);
+        let product = number::multiply_small(&inverse, EXPONENT, 0);
+        // what is over one is a multiple of m
+        let mut rest = product;
+        rest[0] -= 1;
+        let times = number::divide_small(&number::multiply_small(&m, EXPONENT, 0), EXPONENT).0;
+        assert_eq!(times[..m.len()], m[..]);
+        assert!((1..EXPONENT).any(|k| number::multiply_small(&m, k, 0)[..] == rest[..=m.len()]));
+    }
 }
