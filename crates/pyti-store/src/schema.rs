@@ -159,7 +159,8 @@ CREATE TABLE job (
   lost INTEGER NOT NULL,
   UNIQUE (sha256, spec, generation)
 ) STRICT;
-CREATE INDEX job_by_turn ON job (state, need, alone, order_key, id);
+-- of open jobs only; a statement must say so in these very words
+CREATE INDEX job_by_turn ON job (state, need, alone, order_key, id) WHERE state < 3;
 CREATE INDEX job_by_worker ON job (worker, state);
 CREATE INDEX job_by_project ON job (project, entered);
 CREATE TABLE claim (

@@ -69,7 +69,7 @@ statements! {
     JOB_NEWEST = job!("WHERE job.sha256 = ?1 AND job.spec = (SELECT id FROM spec WHERE sha256 = ?2) ORDER BY generation DESC LIMIT 1");
     JOB_BY_LEASE = job!("WHERE lease = ?1");
     JOBS_HELD = job!("WHERE worker.name = ?1 AND job.worker = worker.id AND state IN (0, 1, 2)");
-    JOBS_NEXT = job!("WHERE state = 1 AND need = ?1 AND alone = ?2 ORDER BY order_key, job.id LIMIT ?3");
+    JOBS_NEXT = job!("WHERE state < 3 AND state = 1 AND need = ?1 AND alone = ?2 ORDER BY order_key, job.id LIMIT ?3");
     JOB_PUT = "INSERT INTO job (id, sha256, spec, generation, project, need, priority, entered, order_key, state, why, alone, epoch, \
         lease, worker, mark, faults, lost) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, (SELECT id FROM worker WHERE name = ?15), ?16, ?17, ?18) \
@@ -78,11 +78,11 @@ statements! {
     JOB_LAST = "SELECT max(id) FROM job";
     JOBS_CAME = "SELECT count(*) FROM (SELECT 1 FROM job WHERE project = (SELECT id FROM project WHERE name = ?1) \
         AND entered >= ?2 LIMIT 256)";
-    JOBS_ARMED = "SELECT id, state, why FROM job WHERE state = ?1 AND need >= 0";
+    JOBS_ARMED = "SELECT id, state, why FROM job WHERE state < 3 AND state = ?1 AND need >= 0";
     NEED_PUT = "INSERT OR IGNORE INTO need (platform, interpreter, isolation, memory_mib) VALUES (?1, ?2, ?3, ?4)";
     NEED_ID = "SELECT id FROM need WHERE platform = ?1 AND interpreter = ?2 AND isolation = ?3 AND memory_mib = ?4";
     NEEDS = "SELECT id, platform, interpreter, isolation, memory_mib FROM need";
-    QUEUE_LENGTH = "SELECT count(*), min(entered) FROM job WHERE state = ?1 AND need = ?2";
+    QUEUE_LENGTH = "SELECT count(*), min(entered) FROM job WHERE state < 3 AND state = ?1 AND need = ?2";
     WORKER = "SELECT name, standing, quiet, offers, boot, request, ends, quarantines, probation, counted_boot \
         FROM worker WHERE name = ?1";
     WORKERS = "SELECT name, standing, quiet, offers, boot, request, ends, quarantines, probation, counted_boot \
