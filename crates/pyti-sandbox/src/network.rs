@@ -85,13 +85,13 @@ impl BoxNetwork {
 
     /// Announces that a process is about to call an address, so that somebody answers there; see [`Handle::expect`].
     /// Nothing happens where the network is not simulated.
-    pub(crate) fn expect(&self, transport: Transport, to: SocketAddr, process: u32) {
+    pub(crate) fn expect(&self, transport: Transport, to: SocketAddr, process: u32, socket: Option<OwnedFd>) {
         // what stays in the box is nobody's business here
         let own = [IpAddr::from(BOX), IpAddr::from(BOX_V6)];
         if let Some(handle) = &self.handle
             && !own.contains(&to.ip().to_canonical())
         {
-            handle.expect(transport, to, process);
+            handle.expect(transport, to, process, socket);
         }
     }
 

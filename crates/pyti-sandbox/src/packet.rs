@@ -47,7 +47,11 @@ pub(crate) fn echo(packet: &[u8]) -> Option<&[u8]> {
         6 if packet.get(6) == Some(&58) => (128, packet.get(40..)?),
         _ => return None,
     };
-    if behind.first() == Some(&kind) { behind.get(8..) } else { None }
+    if behind.first() == Some(&kind) {
+        behind.get(8..)
+    } else {
+        None
+    }
 }
 
 fn fourth(packet: &[u8]) -> Option<Called> {

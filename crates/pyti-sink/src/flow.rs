@@ -55,8 +55,26 @@ impl Flows {
         ties: &mut Ties,
     ) -> Option<Vec<u8>> {
         let now = Instant::now();
+        // an address is used again, by somebody else
+        if let Some(process) = ties.whose(Transport::Udp, to, from) {
+            if self
+                .askers
+                .get(&(from, to))
+                .is_some_and(|asker| *asker != Some(process))
+            {
+                self.askers.remove(&(from, to));
+            }
+            if self
+                .open
+                .get(&(from, to))
+                .is_some_and(|flow| flow.caller.process != Some(process))
+                && let Some(flow) = self.open.remove(&(from, to))
+            {
+                keep(flow, names, ledger);
+            }
+        }
         if let Some(flow) = self.open.get_mut(&(from, to)) {
-            ties.again(Transport::Udp, to, flow.caller.process);
+            ties.again(Transport::Udp, to, from, flow.caller.process);
             flow.heard = now;
             flow.notes.said(said);
             return if to.port() == 53 {
@@ -67,10 +85,10 @@ impl Flows {
         }
         let known = self.askers.get(&(from, to)).copied().filter(|_| to.port() == 53);
         let process = if let Some(process) = known {
-            ties.again(Transport::Udp, to, process);
+            ties.again(Transport::Udp, to, from, process);
             process
         } else {
-            ties.take(Transport::Udp, to, now)
+            ties.take(Transport::Udp, to, from, now)
         };
         if to.port() == 53
             && let Some(answer) = dns::answer(said, names, ledger, now, process)

@@ -155,11 +155,8 @@ impl<'a> Server<'a> {
     pub(crate) fn serve(mut self) -> Report {
         let mut looked = Instant::now();
         loop {
-            let wait = if self.live > 0 || !self.flows.is_empty() {
-                Some(TICK)
-            } else {
-                None
-            };
+            let busy = self.live > 0 || !self.flows.is_empty() || lock(&self.shared.ties).holds();
+            let wait = if busy { Some(TICK) } else { None };
             self.turn(wait);
             if lock(&self.shared.ports).stop {
                 break;
@@ -327,8 +324,8 @@ impl<'a> Server<'a> {
 
     fn accept(&mut self, listener: &TcpListener) {
         for _ in 0..TURN {
-            let stream = match listener.accept() {
-                Ok((stream, _)) => stream,
+            let (stream, from) = match listener.accept() {
+                Ok((stream, from)) => (stream, canonical(from)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                     // somebody must be turned away, or this would come again at once, and for ever
@@ -347,7 +344,7 @@ impl<'a> Server<'a> {
                 continue;
             };
             let now = Instant::now();
-            let process = lock(&self.shared.ties).take(Transport::Tcp, to, now);
+            let process = lock(&self.shared.ties).take(Transport::Tcp, to, from, now);
             self.ledger.explain(Transport::Tcp, to);
             if self.live >= self.room || self.all > self.simulation.caps.connections_in_all {
                 socket::reset_at_close(&stream);
@@ -456,6 +453,7 @@ impl<'a> Server<'a> {
             }
         }
         self.flows.tick(now, &self.names, &mut self.ledger);
+        lock(&self.shared.ties).sweep(now);
     }
 
     fn finish(mut self) -> Report {

@@ -64,13 +64,16 @@ impl Handle {
     /// Announces that a process is about to call an address: the port is open when this returns, and the conversation
     /// will be the process's. Takes some microseconds when the port is open already, a fraction of a millisecond
     /// when not, and 250 ms at the very most. What is neither TCP nor UDP, or stays in the box, is ignored.
-    pub fn expect(&self, transport: Transport, to: SocketAddr, process: u32) {
+    ///
+    /// A copy of the caller's socket makes it certain which of several calls to the same address is whose. It is closed
+    /// when the call arrives, after a second at the latest.
+    pub fn expect(&self, transport: Transport, to: SocketAddr, process: u32, socket: Option<OwnedFd>) {
         let to = canonical(to);
         let known = matches!(transport, Transport::Tcp | Transport::Udp);
         if !known || to.port() == 0 || to.ip().is_loopback() || to.ip().is_unspecified() {
             return;
         }
-        lock(&self.shared.ties).expect(transport, to, process, Instant::now());
+        lock(&self.shared.ties).expect(transport, to, process, socket, Instant::now());
         if let Some(opened) = self.want(transport, to.port()) {
             // if it cannot be opened, the call goes on and is refused, as by any closed port
             let _ = opened.recv_timeout(PATIENCE);

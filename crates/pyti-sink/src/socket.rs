@@ -173,6 +173,18 @@ impl Datagrams {
     }
 }
 
+/// The address of a socket's own end; `None` while it has none.
+pub(crate) fn local(socket: &OwnedFd) -> Option<SocketAddr> {
+    // SAFETY: all-zero is a valid value, and the kernel writes no more than it is told there is room for
+    unsafe {
+        let mut storage: libc::sockaddr_storage = zeroed();
+        let mut length = length_of::<libc::sockaddr_storage>();
+        let done = libc::getsockname(socket.as_raw_fd(), (&raw mut storage).cast(), &raw mut length);
+        let own = address(&storage).filter(|_| done == 0)?;
+        Some(canonical(own)).filter(|own| own.port() != 0)
+    }
+}
+
 fn length_of<T>() -> libc::socklen_t {
     libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0)
 }
