@@ -1,6 +1,7 @@
 //! What a process did or tried, in words.
 
 use pyti_model::Foreign;
+use pyti_model::effect::Effect;
 use pyti_model::trace::{
     Access, Act, Conversation, DecoyUse, Deed, Endpoint, Exchange, Origin, Process, Result, Transport,
 };
@@ -316,18 +317,18 @@ fn decoy_parts(decoy: &str, used: &DecoyUse) -> (Verb, String, Vec<String>) {
     };
     match used {
         DecoyUse::Read { path } => (told("read the decoy"), id, vec![shown(path)]),
-        DecoyUse::Sent { encoding, .. } => (told("sent the secret of the decoy"), id, hidden(encoding)),
+        DecoyUse::Sent { encoding, .. } => (told("sent the decoy"), id, hidden(encoding)),
         DecoyUse::Argument { encoding, .. } => (
-            told("put into a program's arguments the secret of the decoy"),
+            told("put into a program's arguments the decoy"),
             id,
             hidden(encoding),
         ),
         DecoyUse::Written { encoding, path } => {
             let mut notes = vec![shown(path)];
             notes.extend(hidden(encoding));
-            (told("wrote into a file the secret of the decoy"), id, notes)
+            (told("wrote into a file the decoy"), id, notes)
         }
-        DecoyUse::Printed { encoding } => (told("printed the secret of the decoy"), id, hidden(encoding)),
+        DecoyUse::Printed { encoding } => (told("printed the decoy"), id, hidden(encoding)),
     }
 }
 
@@ -405,6 +406,18 @@ fn quoted(argument: &Foreign) -> String {
                 )
         });
     if plain { text } else { format!("'{text}'") }
+}
+
+/// A whole command: what was run, and the limit that ended it.
+pub(crate) fn ran(effect: &Effect) -> String {
+    let argv = effect.argv.iter().map(quoted).collect::<Vec<_>>().join(" ");
+    match effect.limit {
+        Some(limit) => format!(
+            "the command {argv}, ended by its limit of {}",
+            crate::words::limit(limit)
+        ),
+        None => format!("the command {argv}"),
+    }
 }
 
 /// The last part of a program's path, with its first arguments: `python3.13 -c …`.

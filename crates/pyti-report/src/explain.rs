@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pyti_model::trace::{Deed, Process};
+use pyti_model::trace::{Deed, Process, Written};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::deeds;
@@ -221,79 +221,95 @@ fn one(
     lines
 }
 
+/// What there is to say of one piece of evidence.
+#[derive(Default)]
+struct Told {
+    said: String,
+    more: Vec<String>,
+    /// When, by whom; what is known of it.
+    about: Vec<String>,
+}
+
 /// One piece of evidence.
 fn evidence(n: usize, place: &str, proof: &Proof<'_, '_>, seen: &Seen<'_>, look: &Look) -> Vec<String> {
-    let columns = look.columns();
-    let room = columns - INDENT;
-    let (when, said, who, more) = match proof {
-        Proof::Act(traced, item, act) => (
-            deeds::at(act.at_us),
-            deeds::say(act, traced).line(),
-            act.process.map_or_else(
+    let room = look.columns() - INDENT;
+    let mut told = match proof {
+        Proof::Act(traced, item, act) => {
+            let said = deeds::say(act, traced);
+            let (said, more) = match &act.deed {
+                Deed::Converse(talk) if !talk.exchanges.is_empty() || talk.sent.total > 0 => (
+                    format!("{} {}", said.verb, said.object),
+                    conversed(talk, seen, traced, *item, look),
+                ),
+                _ => (said.line(), Vec::new()),
+            };
+            let who = act.process.map_or_else(
                 || "by a process that is not known".to_owned(),
                 |process| ancestry(traced, process),
-            ),
-            match &act.deed {
-                Deed::Converse(conversation) => conversed(conversation, seen, traced, *item, look),
-                _ => Vec::new(),
-            },
-        ),
-        Proof::Command(traced) => (
-            String::new(),
-            format!("the whole command of {}", shown_str(traced.task)),
-            String::new(),
-            Vec::new(),
-        ),
-        Proof::Change(task, change) => (
-            String::new(),
-            crate::page::change_sentence(change),
-            format!("in {}", shown_str(task)),
-            Vec::new(),
-        ),
-        Proof::Written(task, file) => (
-            String::new(),
-            format!("wrote {} ({})", shown(&file.path), crate::words::bytes(file.size)),
-            format!("in {}", shown_str(task)),
-            file.preview
-                .visible_lines()
-                .lines()
-                .take(BODY)
-                .map(|line| look.cut(&look.plain(line), room.saturating_sub(2)))
-                .collect(),
-        ),
-        Proof::Ran(task, effect) => (
-            String::new(),
-            effect.argv.iter().map(shown).collect::<Vec<_>>().join(" "),
-            format!("in {}", shown_str(task)),
-            Vec::new(),
-        ),
-        Proof::Other => (
-            String::new(),
-            "an event that tells no more".to_owned(),
-            String::new(),
-            Vec::new(),
-        ),
+            );
+            Told {
+                said,
+                more,
+                about: vec![deeds::at(act.at_us), who],
+            }
+        }
+        Proof::Command(traced) => Told {
+            said: format!("the whole command of {}", shown_str(traced.task)),
+            ..Told::default()
+        },
+        Proof::Change(task, change) => Told {
+            said: crate::page::change_sentence(change),
+            more: seen
+                .content(task, &change.path)
+                .map(|file| content(file, look))
+                .unwrap_or_default(),
+            about: vec![format!("in {}", shown_str(task))],
+        },
+        Proof::Written(task, file) => Told {
+            said: format!("wrote {} ({})", shown(&file.path), crate::words::bytes(file.size)),
+            more: content(file, look),
+            about: vec![format!("in {}", shown_str(task))],
+        },
+        Proof::Ran(task, effect) => Told {
+            said: deeds::ran(effect),
+            about: vec![format!("in {}", shown_str(task))],
+            ..Told::default()
+        },
+        Proof::Other => Told {
+            said: "an event that tells no more".to_owned(),
+            ..Told::default()
+        },
     };
+    told.about.push(format!("event {place}"));
     let mut lines = Vec::new();
-    for (i, part) in look.wrap(&look.plain(&said), room).into_iter().enumerate() {
+    for (i, part) in look.wrap(&look.plain(&told.said), room).into_iter().enumerate() {
         let head = if i == 0 { format!("{n:>5}") } else { " ".repeat(5) };
         lines.push(format!("{head}  {part}"));
     }
     let indent = " ".repeat(INDENT);
-    for line in more {
+    for line in told.more {
         lines.push(format!("{indent}  {line}"));
     }
-    if !who.is_empty() {
-        for part in look.wrap(&look.plain(&who), room) {
-            lines.push(format!("{indent}{}", look.ink(Ink::Quiet, &part)));
-        }
+    for part in look.wrap(&look.plain(&told.about.join(" · ")), room) {
+        lines.push(format!("{indent}{}", look.ink(Ink::Quiet, &part)));
     }
-    let at = if when.is_empty() {
-        format!("event {place}")
-    } else {
-        format!("{when} after the command began, event {place}")
-    };
-    lines.push(format!("{indent}{}", look.ink(Ink::Quiet, &at)));
+    lines
+}
+
+/// What a file holds, as far as it was kept.
+fn content(file: &Written, look: &Look) -> Vec<String> {
+    const LINES: usize = 8;
+    let room = look.columns().saturating_sub(INDENT + 2);
+    let text = talk::readable(file.preview.as_bytes());
+    let mut lines: Vec<String> = text
+        .lines()
+        .take(LINES)
+        .map(|line| look.cut(&look.plain(line), room))
+        .collect();
+    if text.lines().count() > LINES {
+        lines.push(format!("{} more lines", text.lines().count() - LINES));
+    }
+    lines.push(look.cut(&look.plain(&format!("sha256 {}", file.sha256)), room));
     lines
 }
 
@@ -323,7 +339,7 @@ fn ancestry(traced: &Traced<'_>, process: u32) -> String {
     } else {
         names.join(" › ")
     };
-    format!("by {shown}, process {number}")
+    format!("by {shown} (process {number})")
 }
 
 /// What was said, with secrets of decoys marked.
@@ -361,33 +377,22 @@ fn conversed(
     {
         lines.extend(body_lines(&body, room, look));
     }
-    for (decoy, encoding) in talk::hidden(traced, item) {
-        let how = if encoding == "raw" {
-            "as it is".to_owned()
-        } else {
-            format!("hidden by {encoding}")
-        };
-        lines.push(look.ink(
-            Ink::Bad,
-            &look.cut(
-                &look.plain(&format!("holds the secret of the decoy {decoy}, {how}")),
-                room,
-            ),
-        ));
+    for one in talk::hidden(traced, item) {
+        lines.push(look.ink(Ink::Bad, &look.cut(&look.plain(&format!("carried {one}")), room)));
     }
     lines
 }
 
 fn body_lines(body: &talk::Body, room: usize, look: &Look) -> Vec<String> {
     let mut lines = vec![format!("  body, {}:", body.size)];
-    let text = joined(&body.pieces);
+    let text = joined(&talk::around_decoys(body.pieces.clone()));
     for line in text.lines().take(BODY) {
         lines.extend(wrapped(&format!("    {line}"), room, look));
     }
     if text.lines().count() > BODY {
         lines.push(format!("    {} more lines", text.lines().count() - BODY));
     }
-    if let Some((how, pieces)) = &body.decoded {
+    if let Some((how, pieces)) = body.decoded.as_ref().filter(|(how, _)| *how != "JSON") {
         lines.push(format!("  decoded from {how}:"));
         for line in joined(pieces).lines().take(BODY) {
             lines.extend(wrapped(&format!("    {line}"), room, look));

@@ -136,6 +136,24 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// What a file holds that a task wrote, where that was kept.
+    pub(crate) fn content(&self, task: &str, path: &Foreign) -> Option<&'a Written> {
+        self.written
+            .iter()
+            .rev()
+            .find(|(of, file)| *of == task && file.path == *path)
+            .map(|(_, file)| *file)
+    }
+
+    /// Where the recording tells that a task changed a path.
+    pub(crate) fn change_of(&self, task: &str, path: &Foreign) -> Option<EventRef> {
+        self.changes
+            .iter()
+            .filter(|(_, (of, change))| *of == task && change.path == *path)
+            .map(|(place, _)| *place)
+            .max()
+    }
+
     /// The decoy of that name.
     pub(crate) fn decoy(&self, id: &str) -> Option<&'a Decoy> {
         self.decoys.iter().find(|decoy| decoy.id == id)

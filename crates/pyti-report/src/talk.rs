@@ -1,5 +1,7 @@
 //! What was said on a connection, made readable, with the secrets of decoys found again in it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use pyti_model::Foreign;
@@ -76,13 +78,53 @@ pub(crate) fn needles(seen: &Seen<'_>, traced: &Traced<'_>, act: u32) -> Vec<Nee
     needles
 }
 
-/// How secrets were hidden in what an act sent: decoy, encoding.
-pub(crate) fn hidden(traced: &Traced<'_>, act: u32) -> Vec<(String, String)> {
-    traced
-        .carried(act)
-        .iter()
+/// Decoys in what an act sent, by how they were hidden: `the decoys a and b, hidden by base64`.
+pub(crate) fn hidden(traced: &Traced<'_>, act: u32) -> Vec<String> {
+    let mut by_encoding: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (decoy, encoding) in traced.carried(act) {
+        by_encoding.entry(encoding).or_default().insert(shown_str(decoy));
+    }
+    by_encoding
+        .into_iter()
         .take(DECOYS)
-        .map(|(decoy, encoding)| (shown_str(decoy), shown_str(encoding)))
+        .map(|(encoding, decoys)| {
+            let decoys: Vec<String> = decoys.into_iter().collect();
+            let (noun, how) = match (decoys.len(), encoding) {
+                (1, "raw") => ("decoy", "as it is".to_owned()),
+                (_, "raw") => ("decoys", "as they are".to_owned()),
+                (1, encoding) => ("decoy", format!("hidden by {}", shown_str(encoding))),
+                (_, encoding) => ("decoys", format!("hidden by {}", shown_str(encoding))),
+            };
+            format!("the {noun} {}, {how}", crate::words::some(&decoys, 12))
+        })
+        .collect()
+}
+
+/// Pieces with what stands between decoys cut to its ends, so that these are seen in little room.
+pub(crate) fn around_decoys(pieces: Vec<Piece>) -> Vec<Piece> {
+    const KEPT: usize = 40;
+    if pieces.iter().all(|piece| piece.decoy.is_none()) {
+        return pieces;
+    }
+    let last = pieces.len() - 1;
+    pieces
+        .into_iter()
+        .enumerate()
+        .map(|(n, piece)| {
+            let all = piece.text.chars().count();
+            if piece.decoy.is_some() || all <= 3 * KEPT {
+                return piece;
+            }
+            let head: String = piece.text.chars().take(KEPT).collect();
+            let tail: String = piece.text.chars().skip(all - KEPT).collect();
+            let left = number((all - 2 * KEPT) as u64);
+            let text = match n {
+                0 => format!("{head} … {tail}"),
+                n if n == last => format!("{head} … ({left} more characters)"),
+                _ => format!("{head} … {tail}"),
+            };
+            Piece { text, decoy: None }
+        })
         .collect()
 }
 
@@ -235,8 +277,9 @@ pub(crate) fn body(captured: &Captured, needles: &[Needle]) -> Option<Body> {
         }
         ("bytes", hex_dump(&raw[..raw.len().min(HEX)]))
     };
+    let whole = captured.head.len() == cut && captured.tail.is_empty() && captured.dropped() == 0;
     let decoded = (kind == "text")
-        .then(|| decode(head.as_bytes()))
+        .then(|| decode(head.as_bytes()).or_else(|| whole.then(|| structured(head.as_bytes())).flatten()))
         .flatten()
         .map(|(how, text)| (how, mark(&text, needles)));
     Some(Body {
@@ -325,6 +368,16 @@ fn decode(raw: &[u8]) -> Option<(&'static str, String)> {
     }
     let plain = unpercent(text)?;
     is_printable(&plain).then(|| ("percent signs", Foreign::from(plain).visible_lines()))
+}
+
+/// JSON with a line for each value, where it is worth it.
+fn structured(raw: &[u8]) -> Option<(&'static str, String)> {
+    if raw.len() < 60 || !raw.starts_with(b"{") && !raw.starts_with(b"[") || raw.contains(&b'\n') {
+        return None;
+    }
+    let value: serde_json::Value = serde_json::from_slice(raw).ok()?;
+    let text = serde_json::to_string_pretty(&value).ok()?;
+    Some(("JSON", Foreign::from(text).visible_lines()))
 }
 
 fn is_printable(raw: &[u8]) -> bool {
@@ -437,6 +490,25 @@ mod tests {
         assert!(body(&Captured::default(), &[]).is_none());
         let percent = body(&captured(b"q=a%20b%26c"), &[]).unwrap();
         assert_eq!(percent.decoded.unwrap().1[0].text, "q=a b&c");
+    }
+
+    #[test]
+    fn json_in_one_line_gets_lines() {
+        let raw = format!("{{\"host\":\"{}\",\"b\":[1,2]}}", "x".repeat(60));
+        let (how, pieces) = body(&captured(raw.as_bytes()), &[]).unwrap().decoded.unwrap();
+        assert_eq!(how, "JSON");
+        assert!(pieces[0].text.contains("\n  \"host\""), "{}", pieces[0].text);
+        assert!(body(&captured(b"{\"a\":1}"), &[]).unwrap().decoded.is_none());
+        let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
+        assert!(body(&captured(deep.as_bytes()), &[]).unwrap().decoded.is_none());
+    }
+
+    #[test]
+    fn decoys_are_seen_in_little_room() {
+        let text = format!("{} AKIA/SECRET+1 {}", "a".repeat(500), "b".repeat(500));
+        let pieces = around_decoys(mark(&text, &needle("AKIA/SECRET+1")));
+        assert_eq!(pieces.len(), 3);
+        assert!(pieces[0].text.len() < 100 && pieces[2].text.ends_with("more characters)"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Numbers with units, and plurals.
 
+use pyti_model::effect::Limit;
+
 /// Seconds for people: `3 ms`, `0.1 s`, `1.4 s`, `2 min 5 s`.
 pub(crate) fn seconds(s: f64) -> String {
     if !s.is_finite() || s < 0.0 {
@@ -81,6 +83,19 @@ pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
 /// Length of a list as a number for showing.
 pub(crate) fn len<T>(list: &[T]) -> u64 {
     list.len() as u64
+}
+
+/// What a limit is of.
+pub(crate) fn limit(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Wall => "wall-clock time",
+        Limit::Cpu => "CPU time",
+        Limit::Inactivity => "time without activity",
+        Limit::Memory => "memory",
+        Limit::Processes => "processes",
+        Limit::Disk => "disk",
+        Limit::Output => "output",
+    }
 }
 
 /// The first `most` of some words, and how many are left: `a, b and 3 more`.

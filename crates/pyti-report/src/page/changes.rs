@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use pyti_judge::TaskRecord;
 use pyti_model::Foreign;
 use pyti_model::effect::{Change, Changed, Entry};
 use pyti_model::trace::{Deed, Result, Written};
 
+use super::lit::{self, Lit};
+use super::safe::event_anchor;
 use crate::deeds;
 use crate::seen::Seen;
 use crate::sentences::shown;
@@ -100,6 +103,8 @@ pub(crate) struct PlacePart {
 
 /// One changed path.
 pub(crate) struct PathLine {
+    pub(crate) anchor: Option<String>,
+    pub(crate) class: String,
     pub(crate) what: &'static str,
     pub(crate) path: String,
     pub(crate) note: String,
@@ -124,12 +129,45 @@ pub(crate) struct ContentPart {
 pub(crate) struct Known<'a> {
     contents: BTreeMap<&'a [u8], &'a Written>,
     writers: BTreeMap<&'a [u8], (String, Option<String>)>,
+    /// Anchors, and classes that light them, of changes that are linked to.
+    places: BTreeMap<&'a [u8], (String, String)>,
+}
+
+impl Known<'_> {
+    /// Whether a finding names a change.
+    fn is_lit(&self, change: &Change) -> bool {
+        self.places
+            .get(change.path.as_bytes())
+            .is_some_and(|(_, class)| !class.is_empty())
+    }
+
+    /// Whether a change is worth a place before the others.
+    fn matters(&self, change: &Change) -> bool {
+        self.places.contains_key(change.path.as_bytes())
+    }
 }
 
 impl<'a> Known<'a> {
     /// What a recording tells of the files of a task. `anchor`: where on the page a process of a trace is told.
-    pub(crate) fn of(task: &str, seen: &Seen<'a>, anchor: &dyn Fn(u64, usize) -> Option<String>) -> Self {
+    pub(crate) fn of(
+        job: usize,
+        record: &'a TaskRecord,
+        seen: &Seen<'a>,
+        lit: &Lit,
+        anchor: &dyn Fn(u64, usize) -> Option<String>,
+    ) -> Self {
         let mut known = Self::default();
+        let task = record.name.as_str();
+        for (place, change) in record.change_places.iter().zip(&record.changes) {
+            let item = place.item.unwrap_or_default();
+            let named = lit.place(place.seq, item);
+            if named.is_some() || seen.content(task, &change.path).is_some() {
+                known.places.insert(
+                    change.path.as_bytes(),
+                    (event_anchor(job, place.seq, item), lit::class(named)),
+                );
+            }
+        }
         for (of, file) in &seen.written {
             if *of == task {
                 known.contents.insert(file.path.as_bytes(), file);
@@ -212,15 +250,19 @@ pub(crate) fn by_place(changes: &[Change], known: &Known<'_>) -> Vec<PlacePart> 
             words.push("folders only".to_owned());
         }
         // folders are only worth a line where nothing else is
-        let listed: Vec<&Change> = if files.is_empty() {
+        let mut listed: Vec<&Change> = if files.is_empty() {
             rest.clone()
         } else {
             files.iter().map(|change| **change).collect()
         };
-        let open = place.is_out_of_place()
-            && listed
-                .iter()
-                .any(|change| known.contents.contains_key(change.path.as_bytes()));
+        // folders that findings name, too
+        listed.extend(rest.iter().filter(|change| {
+            !files.is_empty() && change.entry == Some(Entry::Folder) && known.matters(change)
+        }));
+        listed.sort_by_key(|change| !known.matters(change));
+        let open = listed
+            .iter()
+            .any(|change| known.matters(change) && (place.is_out_of_place() || known.is_lit(change)));
         parts.push(PlacePart {
             open,
             title: place.title(),
@@ -265,7 +307,15 @@ fn line(change: &Change, known: &Known<'_>) -> PathLine {
             notes.push("executable".to_owned());
         }
     }
+    let (anchor, class) = known
+        .places
+        .get(change.path.as_bytes())
+        .map_or((None, String::new()), |(anchor, class)| {
+            (Some(anchor.clone()), class.clone())
+        });
     PathLine {
+        anchor,
+        class,
         what,
         path: shown(&change.path),
         note: notes.join(", "),

@@ -24,6 +24,12 @@ impl FilePart {
                 .flat_map(|group| &group.lines)
                 .filter_map(|line| line.anchor.as_deref())
         });
+        let changes = self
+            .changes
+            .iter()
+            .flat_map(|change| &change.places)
+            .flat_map(|place| &place.paths)
+            .filter_map(|line| line.anchor.as_deref());
         let talks = self
             .network
             .talks
@@ -33,6 +39,7 @@ impl FilePart {
             .map(|process| process.anchor.as_str())
             .chain(lines)
             .chain(talks)
+            .chain(changes)
     }
 
     /// Links to conversations that the page has no room for.

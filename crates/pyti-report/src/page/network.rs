@@ -263,16 +263,7 @@ fn talk_part(
     facts.push(("sent", bytes(talk.sent.total)));
     facts.push(("answered", bytes(talk.answered)));
     facts.push(("lasted", deeds::at(talk.lasted_us)));
-    let hidden = talk::hidden(traced, at)
-        .into_iter()
-        .map(|(decoy, encoding)| {
-            if encoding == "raw" {
-                format!("{decoy}, as it is")
-            } else {
-                format!("{decoy}, hidden by {encoding}")
-            }
-        })
-        .collect();
+    let hidden = talk::hidden(traced, at);
     TalkPart {
         anchor: format!("f{job}-c{}-{at}", traced.seq),
         evidence: named.map(|_| event_anchor(job, traced.seq, at)),

@@ -1,7 +1,7 @@
 //! The parts of a page that belong to one file.
 
 use pyti_judge::TaskRecord;
-use pyti_model::effect::{Captured, Contact, Effect, Exit, Limit, Loss, Meter};
+use pyti_model::effect::{Captured, Contact, Effect, Exit, Loss, Meter};
 use pyti_model::outcome::TaskResult;
 use pyti_model::raw::{Test, TestCase, TestOutcome};
 use serde::Serialize;
@@ -208,7 +208,7 @@ impl FilePart {
             part.add(
                 task,
                 view::judged(job, task),
-                &Known::of(&task.name, seen, &anchor),
+                &Known::of(n, task, seen, lit, &anchor),
             );
         }
         part.forget_what_the_traces_tell(seen);
@@ -455,7 +455,10 @@ fn command(effect: &Effect) -> CommandPart {
         Exit::Signal(signal) => format!("ended by signal {signal}"),
     };
     if let Some(limit) = effect.limit {
-        ended = format!("{ended}, because it was over its limit of {}", limit_word(limit));
+        ended = format!(
+            "{ended}, because it was over its limit of {}",
+            crate::words::limit(limit)
+        );
     }
     let weak = if effect.cost.meter == Meter::Sampled {
         " (sampled)"
@@ -517,18 +520,6 @@ fn stream(name: &'static str, captured: &Captured) -> StreamPart {
         head: shown_head,
         left_out: left_out.join(", "),
         tail: shown_tail,
-    }
-}
-
-fn limit_word(limit: Limit) -> &'static str {
-    match limit {
-        Limit::Wall => "wall-clock time",
-        Limit::Cpu => "CPU time",
-        Limit::Inactivity => "time without activity",
-        Limit::Memory => "memory",
-        Limit::Processes => "processes",
-        Limit::Disk => "disk",
-        Limit::Output => "output",
     }
 }
 

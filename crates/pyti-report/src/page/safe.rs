@@ -140,9 +140,13 @@ fn evidence(
         Proof::Written(task, file) => {
             part.text = format!("wrote {}", shown(&file.path));
             part.who = shown_str(task);
+            if let Some(place) = seen.change_of(task, &file.path) {
+                let anchor = event_anchor(job, place.seq, place.item.unwrap_or_default());
+                part.anchor = has(&anchor).then_some(anchor);
+            }
         }
         Proof::Ran(task, effect) => {
-            part.text = shown_str(&effect.argv.iter().map(shown).collect::<Vec<_>>().join(" "));
+            part.text = shown_str(&deeds::ran(effect));
             part.who = shown_str(task);
         }
         Proof::Other => "an event that tells no more".clone_into(&mut part.text),

@@ -236,9 +236,9 @@ fn events_are_a_table() {
     // the crowd, the thief, changes of install and import
     assert_eq!(lines.len(), 1 + 41 + 14 + 3);
     assert!(
-        lines.iter().any(
-            |line| line.contains("sent the secret of the decoy aws.credentials") && line.ends_with(",1")
-        )
+        lines
+            .iter()
+            .any(|line| line.contains("sent the decoy aws.credentials") && line.ends_with(",1"))
     );
     assert!(lines.iter().all(|line| !line.contains('\n')));
 }

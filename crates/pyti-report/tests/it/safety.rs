@@ -126,8 +126,8 @@ fn the_page_shows_findings_the_path_and_what_was_said() {
         "harm was attempted · 4 findings",
         "sent it to collector.example, hidden by base64",
         "<svg class=\"tree\"",
-        "It carried the secret of the decoy aws.credentials, hidden by base64.",
-        "<mark title=\"secret of the decoy aws.credentials\">",
+        "It carried the decoy aws.credentials, hidden by base64.",
+        "<mark title=\"decoy aws.credentials\">",
         "POST https://collector.example/v1/collect?host=devbox",
         "decoded from base64",
         "It refused our certificate (unknown_ca)",
@@ -235,7 +235,7 @@ fn twenty_thousand_acts_leave_a_page_that_says_what_it_left_out() {
         "and 3960 more",
         "more conversations",
         "not shown here",
-        "It carried the secret of the decoy",
+        "It carried the decoy",
     ] {
         assert!(page.contains(text), "{text}");
     }

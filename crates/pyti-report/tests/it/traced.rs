@@ -440,7 +440,20 @@ pub(crate) fn harmful() -> Case {
                 Severity::Critical,
                 "import",
                 "While being imported, it left a program that starts with the session: ~/.config/autostart/updater.desktop.",
-                at(&[11]),
+                [
+                    at(&[11]),
+                    vec![
+                        EventRef {
+                            seq: seqs[1] - 1,
+                            item: Some(0),
+                        },
+                        EventRef {
+                            seq: seqs[1] + 1,
+                            item: Some(0),
+                        },
+                    ],
+                ]
+                .concat(),
             ),
             finding(
                 "runs-what-it-wrote",
