@@ -330,3 +330,32 @@ fn echoes_come_back_and_what_they_carry_is_kept() {
         assert!(acts(&answer, "packet").is_empty(), "{answer}");
     }
 }
+
+#[test]
+fn many_processes_that_call_the_same_address_are_told_apart() {
+    if !python() {
+        return;
+    }
+    let script = "import os, socket\nkids = []\n\
+        for turn in range(6):\n\
+        \x20   kid = os.fork()\n\
+        \x20   if kid == 0:\n\
+        \x20       for call in range(10):\n\
+        \x20           s = socket.create_connection(('203.0.113.5', 7000)); s.sendall(b'%d' % os.getpid()); s.close()\n\
+        \x20           u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b'%d' % os.getpid(), ('203.0.113.5', 7001)); u.close()\n\
+        \x20       os._exit(0)\n\
+        \x20   kids.append(kid)\n\
+        for kid in kids: os.waitpid(kid, 0)";
+    let answer = one(
+        crate::support::Who::Me,
+        with(py(script), json!({"network": "simulate", "trace": "light"})),
+    );
+    let processes = answer["trace"]["processes"].as_array().unwrap();
+    let mut said = 0;
+    for act in acts(&answer, "converse") {
+        let process = &processes[usize::try_from(act["process"].as_u64().unwrap()).unwrap()];
+        assert_eq!(act["sent"]["head"], process["pid"].to_string(), "{act}");
+        said += act["times"].as_u64().unwrap_or(1);
+    }
+    assert_eq!(said, 120);
+}
