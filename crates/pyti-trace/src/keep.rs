@@ -134,7 +134,7 @@ impl Keeper {
             last.times = last.times.saturating_add(1);
             return None;
         }
-        if only_reads(&deed) && doer.looked.len() < REMEMBERED && !doer.looked.insert(hash(&deed)) {
+        if is_old_news(&deed) && doer.looked.len() < REMEMBERED && !doer.looked.insert(hash(&deed)) {
             self.count("again");
             return None;
         }
@@ -226,10 +226,11 @@ pub(crate) fn writes(access: Access) -> bool {
     access.write || access.append || access.create || access.truncate
 }
 
-fn only_reads(deed: &Deed) -> bool {
+/// Whether it tells nothing new when the same process does it again.
+fn is_old_news(deed: &Deed) -> bool {
     match deed {
         Deed::Open { access, .. } => !writes(*access),
-        Deed::Look { .. } | Deed::List { .. } | Deed::Inquire { .. } => true,
+        Deed::Look { .. } | Deed::List { .. } | Deed::Inquire { .. } | Deed::MakeFolder { .. } => true,
         _ => false,
     }
 }
@@ -324,7 +325,8 @@ fn hash(deed: &Deed) -> u64 {
         Deed::Look { path } => (2, path.as_bytes()),
         Deed::List { path } => (3, path.as_bytes()),
         Deed::Inquire { call } => (4, call.as_bytes()),
-        _ => (5, &[]),
+        Deed::MakeFolder { path } => (5, path.as_bytes()),
+        _ => (6, &[]),
     };
     number.hash(&mut hasher);
     path.hash(&mut hasher);

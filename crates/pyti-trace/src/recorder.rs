@@ -398,7 +398,9 @@ impl Recorder {
         let Some(pending) = &process.pending else { return };
         let Some(stat) = process.folder.stat() else { return };
         let tid = pending.tid;
-        if stat.ended {
+        if stat.ended && !process.has_ended() {
+            // its first thread has ended, others have not: nobody knows yet
+        } else if stat.ended {
             // a name that is the program's and was not before was set by the kernel
             let asked = name(&pending.asked);
             let named = stat.name == asked[..asked.len().min(15)];

@@ -18,6 +18,8 @@ use crate::sockets;
 
 /// Most processes that are listed.
 const LISTED: usize = 8_000;
+/// Threads that are remembered of one process.
+const THREADS: usize = 512;
 /// How many unseen ancestors are looked at.
 const DEPTH: u32 = 64;
 /// The command's number in its box: the first process makes it first.
@@ -41,6 +43,22 @@ pub(crate) struct Instance {
     /// It is the command before its first `execve`: what it does is our own set-up.
     pub(crate) setting_up: bool,
     threads: Vec<u32>,
+}
+
+impl Instance {
+    /// Whether its descriptor says that it and all its threads have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        let Some(handle) = self.handle.as_ref() else {
+            return false;
+        };
+        let mut entry = libc::pollfd {
+            fd: handle.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one structure, that lives
+        unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
+    }
 }
 
 /// A call to run a program whose outcome is not known yet.
@@ -139,9 +157,15 @@ impl Tree {
             };
             self.add(pid, folder, own, at_us, 0)?;
         }
-        self.threads.insert(tid, pid);
         let known = self.live.get_mut(&pid)?;
-        if !known.threads.contains(&tid) {
+        if tid != pid {
+            if known.threads.len() >= THREADS {
+                // most of them have ended: those that have not are found again
+                for tid in known.threads.drain(..) {
+                    self.threads.remove(&tid);
+                }
+            }
+            self.threads.insert(tid, pid);
             known.threads.push(tid);
         }
         Some(known)
@@ -207,7 +231,7 @@ impl Tree {
             fresh: (depth == 0).then_some(stat),
             pending: None,
             setting_up: command,
-            threads: vec![pid],
+            threads: Vec::new(),
         };
         self.threads.insert(pid, pid);
         self.live.insert(pid, instance);
@@ -265,16 +289,7 @@ impl Tree {
 
     /// Whether a process's descriptor says that it has ended.
     pub(crate) fn has_ended(&self, pid: u32) -> bool {
-        let Some(handle) = self.live.get(&pid).and_then(|known| known.handle.as_ref()) else {
-            return false;
-        };
-        let mut entry = libc::pollfd {
-            fd: handle.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one structure, that lives
-        unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
+        self.live.get(&pid).is_some_and(Instance::has_ended)
     }
 
     /// A process has ended. Its folder and descriptor are closed.
@@ -298,7 +313,7 @@ impl Tree {
 
     fn forget(&mut self, pid: u32) {
         if let Some(gone) = self.live.remove(&pid) {
-            for tid in gone.threads {
+            for tid in gone.threads.into_iter().chain([pid]) {
                 self.threads.remove(&tid);
             }
         }

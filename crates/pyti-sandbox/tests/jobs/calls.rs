@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pyti_model::effect::Loss;
+use pyti_model::effect::{Exit, Loss};
 use pyti_model::trace::{Deed, Endpoint, Origin, Result};
 use serde_json::json;
 
@@ -367,4 +367,58 @@ int main(void) {
         Result::Done,
         "it is still recorded"
     );
+}
+
+#[test]
+fn processes_and_threads_that_die_in_the_middle_stall_nobody() {
+    let source = r#"
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void *work(void *nothing) {
+    for (int i = 0; i < 3; i++) open("/home/dev/missing", O_WRONLY);
+    return nothing;
+}
+int main(void) {
+    for (int n = 0; n < 100; n++) {
+        pid_t child = fork();
+        if (child == 0) {
+            for (;;) open("/nowhere/x", O_WRONLY);
+        }
+        usleep(n * 20);
+        kill(child, SIGKILL);
+        waitpid(child, 0, 0);
+    }
+    for (int n = 0; n < 1500; n++) {
+        pthread_t thread;
+        if (pthread_create(&thread, 0, work, 0)) return 2;
+        pthread_join(thread, 0);
+    }
+    return 0;
+}
+"#;
+    let Some(answer) = c(source, "-pthread", json!({"trace": "light"})) else {
+        return;
+    };
+    assert_eq!(code(&answer), Some(0), "{}", answer["effect"]);
+    let trace = trace(&answer);
+    assert_eq!(trace.losses, []);
+    let opens: u32 = find(
+        &trace,
+        |deed| matches!(deed, Deed::Open { path, .. } if *path == "/home/dev/missing".into()),
+    )
+    .into_iter()
+    .inspect(|act| assert_eq!(act.process, Some(0)))
+    .map(|act| act.times)
+    .sum();
+    assert_eq!(opens, 4500, "every thread's calls are its process's");
+    let killed = trace.processes[1..]
+        .iter()
+        .filter(|process| process.ended.is_some_and(|end| end.exit == Some(Exit::Signal(9))))
+        .count();
+    assert!(killed > 50, "{killed}");
 }
