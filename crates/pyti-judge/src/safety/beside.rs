@@ -10,6 +10,7 @@ use super::facts::{Outcome, line};
 use super::gather::{Gathering, Site, longest_label};
 use super::kind::Kind;
 use super::pathfile;
+use crate::record::{RecordedEffect, TaskRecord};
 
 /// Wall-clock seconds of a command above which next to no work is odd.
 const IDLE_S: f64 = 40.0;
@@ -61,37 +62,72 @@ impl<'r> Gathering<'r> {
             fact.came = Outcome::Refused;
             self.facts.push(fact);
         }
-        for contact in &effect.contacts {
-            let fact = match contact {
-                Contact::Name { name, record, .. } => {
-                    let mut fact = Self::blank(site, Kind::Resolve, at);
-                    fact.name = Cow::Owned(name.lossy().to_ascii_lowercase());
-                    fact.text = Cow::Borrowed(record.as_bytes());
-                    fact.number = longest_label(name.as_bytes());
-                    fact
-                }
-                Contact::Address {
-                    protocol,
-                    address,
-                    port,
-                    ..
-                } => {
-                    let mut fact = Self::blank(site, Kind::Packet, at);
-                    fact.name = Cow::Borrowed(address);
-                    fact.text = Cow::Borrowed(protocol.as_bytes());
-                    fact.number = u64::from(port.unwrap_or(0));
-                    fact
-                }
-            };
-            self.facts.push(fact);
-        }
         if let Some(limit) = effect.limit {
             let mut fact = Self::blank(site, Kind::Limit, at);
             fact.name = Cow::Borrowed(limit_word(limit));
             self.facts.push(fact);
         }
-        let (wall, cpu) = (effect.cost.wall_s, effect.cost.cpu_s());
-        if wall.is_finite() && wall >= IDLE_S && cpu <= wall * IDLE_CPU {
+    }
+
+    /// Names that a command asked for, as its effect tells them.
+    pub(super) fn names(&mut self, site: Site, seq: u64, effect: &'r Effect, command: Option<u32>) {
+        for contact in &effect.contacts {
+            let Contact::Name { name, record, .. } = contact else {
+                continue;
+            };
+            let mut fact = Self::blank(site, Kind::Resolve, EventRef { seq, item: None });
+            fact.command = command;
+            fact.name = Cow::Owned(name.lossy().to_ascii_lowercase());
+            fact.text = Cow::Borrowed(record.as_bytes());
+            fact.number = longest_label(name.as_bytes());
+            self.facts.push(fact);
+        }
+    }
+
+    /// Addresses that packets went to, where no trace tells who sent them.
+    pub(super) fn packets(&mut self, site: Site, seq: u64, effect: &'r Effect) {
+        for contact in &effect.contacts {
+            let Contact::Address {
+                protocol,
+                address,
+                port,
+                ..
+            } = contact
+            else {
+                continue;
+            };
+            let mut fact = Self::blank(site, Kind::Packet, EventRef { seq, item: None });
+            fact.name = Cow::Borrowed(address);
+            fact.text = Cow::Borrowed(protocol.as_bytes());
+            fact.number = u64::from(port.unwrap_or(0));
+            self.facts.push(fact);
+        }
+    }
+
+    /// Commands that took long and did next to nothing. A command that is run several times (on a network that answers, and
+    /// on one that does not) is as idle as in the shortest run: who waits for answers that never come is not idle.
+    pub(super) fn idle(&mut self, site: Site, task: &'r TaskRecord) {
+        let mut shortest: Vec<&RecordedEffect> = Vec::new();
+        for recorded in &task.effects {
+            let same = |known: &&mut &RecordedEffect| {
+                known.attempt == recorded.attempt && known.effect.argv == recorded.effect.argv
+            };
+            match shortest.iter_mut().find(same) {
+                Some(known) if known.effect.cost.wall_s <= recorded.effect.cost.wall_s => {}
+                Some(known) => *known = recorded,
+                None => shortest.push(recorded),
+            }
+        }
+        for recorded in shortest {
+            let cost = &recorded.effect.cost;
+            let (wall, cpu) = (cost.wall_s, cost.cpu_s());
+            if !wall.is_finite() || wall < IDLE_S || cpu > wall * IDLE_CPU {
+                continue;
+            }
+            let at = EventRef {
+                seq: recorded.seq,
+                item: None,
+            };
             let mut fact = Self::blank(site, Kind::Idle, at);
             #[expect(
                 clippy::cast_possible_truncation,

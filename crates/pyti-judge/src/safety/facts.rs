@@ -59,6 +59,8 @@ pub(super) struct Fact<'r> {
     pub(super) change: Option<&'r Change>,
     pub(super) file: Option<&'r Written>,
     pub(super) decoy: Option<&'r Decoy>,
+    /// The name of the address, where it has one.
+    pub(super) alias: Option<String>,
     /// A call, a script, a limit: what has a name.
     pub(super) name: Cow<'r, str>,
     /// What was said or given: text that came from the package.
@@ -122,11 +124,17 @@ impl Fact<'_> {
             Some(Deed::Converse(talk)) => {
                 let mut hosts: Vec<&Foreign> = talk.host.iter().collect();
                 hosts.extend(talk.tls.iter().filter_map(|tls| tls.server_name.as_ref()));
-                hosts.extend(
-                    talk.exchanges
-                        .iter()
-                        .filter_map(|exchange| exchange.host.as_ref()),
-                );
+                // in other languages who asks names himself
+                if matches!(
+                    talk.language.as_str(),
+                    "http" | "websocket" | "metadata" | "relayed"
+                ) {
+                    hosts.extend(
+                        talk.exchanges
+                            .iter()
+                            .filter_map(|exchange| exchange.host.as_ref()),
+                    );
+                }
                 let mut out: Vec<Cow<'_, str>> = Vec::new();
                 for host in hosts {
                     let host = host.lossy();
@@ -145,7 +153,11 @@ impl Fact<'_> {
             }
             Some(Deed::Resolve { name, .. }) => vec![Cow::Owned(name.lossy().to_ascii_lowercase())],
             _ if self.kind == Kind::Resolve => vec![Cow::Borrowed(self.name.as_ref())],
-            _ => Vec::new(),
+            _ => self
+                .alias
+                .iter()
+                .map(|name| Cow::Borrowed(name.as_str()))
+                .collect(),
         }
     }
 
@@ -169,11 +181,11 @@ impl Fact<'_> {
         }
     }
 
-    /// Whether it is about a socket of the file system.
+    /// Whether it is about a socket of the file system, or one by which a process speaks with the kernel.
     pub(super) fn is_unix(&self) -> bool {
         match self.deed {
             Some(Deed::Connect { to, transport }) => {
-                *transport == Transport::Unix || matches!(to, Endpoint::Unix(_))
+                *transport == Transport::Unix || !matches!(to, Endpoint::Ip { .. })
             }
             Some(Deed::Bind { to } | Deed::Send { to }) => !matches!(to, Endpoint::Ip { .. }),
             Some(Deed::Listen { at }) => matches!(at, Some(Endpoint::Unix(_) | Endpoint::Other(_))),

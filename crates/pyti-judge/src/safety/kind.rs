@@ -201,6 +201,8 @@ words! {
         Folder = "folder",
         /// The host, else the address.
         Host = "host",
+        /// The address.
+        Address = "address",
         /// Whose tool a decoy belongs to.
         Tool = "tool",
         /// The decoy.

@@ -87,8 +87,12 @@ pub fn judge_safety(
     }
     let verdict = verdict::with_missing(verdict::verdict(&found), &missing);
     let mut findings: Vec<Finding> = found.into_iter().map(|found| found.finding).collect();
+    let telling = |finding: &Finding| rules.get(&finding.rule).map_or(0, |rule| rule.telling);
     findings.sort_by(|a, b| {
-        (b.severity, a.events.first(), &a.rule).cmp(&(a.severity, b.events.first(), &b.rule))
+        let order = b.severity.cmp(&a.severity).then(telling(b).cmp(&telling(a)));
+        order
+            .then(a.events.first().cmp(&b.events.first()))
+            .then(a.rule.cmp(&b.rule))
     });
     debug_assert_ne!(verdict, Verdict::NotJudged);
     Judgement {

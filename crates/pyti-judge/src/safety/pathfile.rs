@@ -45,10 +45,20 @@ pub(super) fn is_known(record: &JobRecord, path: &Foreign) -> bool {
         .iter()
         .flat_map(|task| &task.written)
         .flat_map(|files| &files.files)
-        .filter(|file| file.path == *path)
+        .filter(|file| is_same(&file.path, path))
         .peekable();
     held.peek().is_some()
         && held.all(|file| file.preview.len() as u64 == file.size && is_known_text(file.preview.as_bytes()))
+}
+
+/// Paths of installations are told from site-packages on.
+fn is_same(written: &Foreign, path: &Foreign) -> bool {
+    let (written, path) = (written.as_bytes(), path.as_bytes());
+    written == path
+        || !path.contains(&b'/')
+            && written
+                .strip_suffix(path)
+                .is_some_and(|folder| folder.ends_with(b"/site-packages/"))
 }
 
 /// Whether code at the interpreter's start was installed, and all of it is known.

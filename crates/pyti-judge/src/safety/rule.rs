@@ -69,6 +69,8 @@ pub struct Rule {
     pub within: Within,
     /// What makes a finding of its own.
     pub each: Option<Key>,
+    /// Of findings that weigh the same, those with the higher number are shown first.
+    pub telling: u8,
     /// Rules that say less about the same events: what they find there is left out beside this one.
     pub covers: Vec<String>,
     /// The file it was read from.
@@ -450,6 +452,7 @@ fn check(raw: RawRule, file: String, sets: &Sets) -> Result<Rule, Vec<String>> {
         note: raw.note.clone(),
         within: raw.within.unwrap_or(Within::Branch),
         each: raw.each,
+        telling: raw.telling,
         covers: raw.covers.clone(),
         file,
         template,

@@ -103,7 +103,7 @@ enum Test {
     Host(Patterns, bool),
     Address(Vec<Address>, bool),
     Port(Vec<u16>, bool),
-    Language(Vec<String>),
+    Language(Vec<String>, bool),
     Verb(Vec<String>),
     Target(Vec<Regex>),
     Sent(Vec<Regex>),
@@ -189,8 +189,10 @@ impl Step {
         if let Some(sockets) = raw.sockets {
             tests.push(Test::Sockets(sockets));
         }
-        if !raw.language.is_none() {
-            tests.push(Test::Language(raw.language.as_slice().to_vec()));
+        for (want, value) in [(true, &raw.language), (false, &raw.not_language)] {
+            if !value.is_none() {
+                tests.push(Test::Language(value.as_slice().to_vec(), want));
+            }
         }
         if !raw.verb.is_none() {
             tests.push(Test::Verb(raw.verb.as_slice().to_vec()));
@@ -274,6 +276,10 @@ impl Step {
                     .map(|(address, _)| address.to_string())
                     .unwrap_or_default(),
             },
+            Key::Address => fact
+                .address()
+                .map(|(address, _)| address.to_string())
+                .unwrap_or_default(),
             Key::Tool => fact.decoy.map(|decoy| decoy.family.clone()).unwrap_or_default(),
             Key::Decoy => fact
                 .decoy
@@ -321,8 +327,9 @@ impl Test {
                 takes == *want
             }
             Self::Port(ports, want) => fact.address().is_some_and(|(_, port)| ports.contains(&port)) == *want,
-            Self::Language(languages) => matches!(fact.deed, Some(Deed::Converse(talk))
-                if languages.contains(&talk.language)),
+            Self::Language(languages, want) => {
+                matches!(fact.deed, Some(Deed::Converse(talk)) if languages.contains(&talk.language)) == *want
+            }
             Self::Verb(verbs) => matches!(fact.deed, Some(Deed::Converse(talk))
                 if talk.exchanges.iter().any(|exchange| verbs.iter().any(|verb| verb.as_bytes() == exchange.verb.as_bytes()))),
             Self::Target(regexes) => matches!(fact.deed, Some(Deed::Converse(talk))
@@ -347,10 +354,8 @@ impl Test {
                     && fact
                         .address()
                         .is_none_or(|(address, _)| Address::Any.takes(address))
-                    && !fact
-                        .hosts()
-                        .iter()
-                        .any(|host| host == "localhost" || host.ends_with(".localhost"))
+                    // the name that was asked for; what a message says of its host is up to who sends it
+                    && (fact.kind != Kind::Resolve || fact.name != "localhost" && !fact.name.ends_with(".localhost"))
             }
         }
     }

@@ -60,6 +60,19 @@ fn parent(process: &Process, count: usize) -> Option<usize> {
     (parent < count).then_some(parent)
 }
 
+/// The executable of a process, else of the nearest ancestor that has a known one.
+pub(super) fn executable(trace: &Trace, process: u32) -> Option<&pyti_model::Foreign> {
+    let mut at = process as usize;
+    for _ in 0..trace.processes.len() {
+        let process = trace.processes.get(at)?;
+        if !process.executable.is_empty() {
+            return Some(&process.executable);
+        }
+        at = parent(process, trace.processes.len())?;
+    }
+    None
+}
+
 /// Which program each process runs, while acts go by.
 #[derive(Debug)]
 pub(super) struct Running {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pyti_model::effect::{Limit, Loss};
+use pyti_model::effect::{Effect, Limit, Loss};
 use pyti_model::finding::{Family, Finding, RuleState, Severity};
 use pyti_model::outcome::{TaskResult, Verdict};
 use pyti_model::trace::{EventRef, Form};
@@ -228,6 +228,7 @@ fn missing_of(record: &JobRecord, task: &TaskRecord, out: &mut Vec<String>) {
                 phase,
                 Phase::Test | Phase::Scripts | Phase::Exercise | Phase::Other
             )
+            && !ran_whole(task, &recorded.effect)
         {
             out.push(format!(
                 "a command was ended by a limit ({}): what it would have done next is not known",
@@ -256,6 +257,13 @@ fn missing_of(record: &JobRecord, task: &TaskRecord, out: &mut Vec<String>) {
     if task.result == Some(TaskResult::Exception) {
         out.push("it could not be carried out".to_owned());
     }
+}
+
+/// Whether the same command was run to its end as well: on a network that answers, say.
+fn ran_whole(task: &TaskRecord, cut: &Effect) -> bool {
+    task.effects
+        .iter()
+        .any(|other| other.effect.limit.is_none() && other.effect.argv == cut.argv)
 }
 
 fn limit_word(limit: Limit) -> &'static str {

@@ -113,11 +113,19 @@ pub(super) struct RawRule {
     pub(super) within: Option<Within>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) each: Option<Key>,
+    /// Of findings that weigh the same, the more telling are shown first: the higher number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) telling: u8,
     /// Rules that say less about the same events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) covers: Vec<String>,
     #[serde(rename = "step")]
     pub(super) steps: Vec<RawStep>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 fn active() -> RuleState {
@@ -196,6 +204,8 @@ steps! {
     not_port: OneOf<u16>,
     /// What was spoken.
     language: OneOf<String>,
+    /// What was not spoken.
+    not_language: OneOf<String>,
     /// Verbs of questions: `POST`.
     verb: OneOf<String>,
     /// Regular expressions over what was asked for: URL path and query.

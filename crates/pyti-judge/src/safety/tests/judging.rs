@@ -1,9 +1,11 @@
 //! How findings become a verdict, how baselines are subtracted, and what hostile text becomes.
 
-use pyti_model::effect::Changed;
+use pyti_model::effect::{Changed, Limit};
+use pyti_model::event::Event;
 use pyti_model::finding::Severity;
 use pyti_model::outcome::Verdict;
-use pyti_model::trace::{Deed, Origin};
+use pyti_model::raw::{Install, Start};
+use pyti_model::trace::{Deed, Endpoint, Origin, Result, Transport};
 
 use super::super::{Baseline, Phase, RuleSet, difference, explain, judge_safety};
 use super::world::World;
@@ -256,4 +258,172 @@ fn a_home_of_another_name_is_found_by_its_decoys() {
     world.decoys.truncate(1);
     world.decoys[0].place = pyti_model::trace::DecoyPlace::File("/home/anna/.aws/credentials".into());
     assert_eq!(world.judge().verdict, Verdict::Harmful);
+}
+
+#[test]
+fn the_boxs_own_resolver_is_nobody_and_names_are_told() {
+    let quiet = World::of("import")
+        .read("/home/dev/.aws/credentials")
+        .connects("10.0.2.2", 53)
+        .does(Deed::Send {
+            to: Endpoint::Other("family 16".into()),
+        })
+        .does(Deed::Connect {
+            to: Endpoint::Ip {
+                address: "192.0.2.1".parse().unwrap(),
+                port: 443,
+            },
+            transport: Transport::Udp,
+        });
+    assert_eq!(quiet.comes_to().1, ["decoy-read"]);
+    let told = quiet
+        .connects("192.0.2.9", 443)
+        .talks("http", "192.0.2.9", 443, "a.example", "GET", "/", "")
+        .judge();
+    let finding = told
+        .findings
+        .iter()
+        .find(|finding| finding.rule == "decoy-read-then-contact")
+        .unwrap();
+    assert!(
+        finding.sentence.contains("contacted a.example ("),
+        "{}",
+        finding.sentence
+    );
+}
+
+#[test]
+fn who_says_localhost_is_not_let_off() {
+    let world = World::of("import").talks("http", "192.0.2.9", 80, "localhost", "GET", "/", "");
+    assert_eq!(world.comes_to().1, ["somebody-contacted"]);
+    let many = (0..30_u8).fold(World::of("import"), |world, n| {
+        let address = format!("192.0.2.{n}");
+        world
+            .connects(&address, 80)
+            .talks("http", &address, 80, "one.example", "GET", "/", "")
+    });
+    assert!(many.comes_to().1.contains(&"network-scanned".to_owned()));
+}
+
+#[test]
+fn who_only_tries_to_be_ssh_is_not_ssh() {
+    let ssh = |result: Result| {
+        World::of("import")
+            .spawn()
+            .tries(
+                Deed::Execute {
+                    path: "/usr/bin/ssh".into(),
+                    argv: vec!["ssh".into(), "-V".into()],
+                    argv_dropped: 0,
+                    cwd: "/".into(),
+                    variables: Vec::new(),
+                    origin: Origin::System,
+                    sockets: Vec::new(),
+                },
+                result,
+            )
+            .read("/home/dev/.ssh/id_rsa")
+            .comes_to()
+            .1
+    };
+    assert!(!ssh(Result::Done).contains(&"ssh-keys-read".to_owned()));
+    for result in [
+        Result::Attempted,
+        Result::Failed("EACCES".into()),
+        Result::Refused,
+    ] {
+        assert!(ssh(result).contains(&"ssh-keys-read".to_owned()));
+    }
+}
+
+#[test]
+fn a_mail_server_is_greeted_with_the_machines_name() {
+    let world = World::of("import")
+        .talks("smtp", "192.0.2.38", 587, "", "EHLO", "workstation", "")
+        .with_secret("machine.host");
+    assert_eq!(world.comes_to().1, ["mail-sent"]);
+}
+
+/// The same command, run again on a network that does not answer: what it did in one run has nothing to do with the other,
+/// and it is as idle as in the shorter.
+#[test]
+fn two_runs_of_a_command_are_apart() {
+    let with_second = |first: &World, second: &World, task: &str| {
+        let mut events = first.events();
+        let at = events
+            .iter()
+            .position(|event| matches!(event.event, Event::Changed { .. }))
+            .unwrap();
+        let more = second.events().into_iter().filter(|event| {
+            matches!(&event.event, Event::Ran { task: of, .. } | Event::Traced { task: of, .. } if of == task)
+        });
+        let more: Vec<_> = more.collect();
+        events.splice(at..at, more);
+        for (seq, event) in (0..).zip(&mut events) {
+            event.seq = seq;
+        }
+        judge_safety(&crate::record::fold(events), RuleSet::built_in(), &[], None)
+    };
+    let reads = World::of("import").read("/home/dev/.aws/credentials");
+    let calls = World::of("import").connects("192.0.2.1", 443);
+    let apart = with_second(&reads, &calls, "import");
+    assert!(
+        apart
+            .findings
+            .iter()
+            .all(|finding| finding.rule != "decoy-read-then-contact")
+    );
+    let slow = World::of("import").costs(60.0, 0.1);
+    let quick = World::of("import").costs(2.0, 0.1);
+    assert_eq!(with_second(&slow, &quick, "import").verdict, Verdict::Clean);
+    assert_eq!(with_second(&slow, &slow, "import").verdict, Verdict::Notable);
+    let cut = World::of("import").limit(Limit::Inactivity);
+    assert_eq!(with_second(&quick, &cut, "import").verdict, Verdict::Clean);
+    assert_eq!(with_second(&cut, &cut, "import").verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_fork_is_told_by_its_parents_program_and_the_more_telling_comes_first() {
+    let world = World::of("import")
+        .spawn()
+        .read("/home/dev/.aws/credentials")
+        .asks("POST", "collector.example", "/", "x")
+        .with_secret("aws.credentials");
+    let judgement = world.judge();
+    let rules: Vec<&str> = judgement
+        .findings
+        .iter()
+        .map(|finding| finding.rule.as_str())
+        .take(2)
+        .collect();
+    assert_eq!(rules, ["decoy-sent", "decoy-read-then-contact"]);
+    assert!(
+        judgement.findings[0].sentence.contains(", python sent "),
+        "{}",
+        judgement.findings[0].sentence
+    );
+}
+
+#[test]
+fn known_path_files_are_known_by_the_names_that_installations_give() {
+    let site = "/home/dev/venv/lib/python3.13/site-packages";
+    let text = "import __editable___sample_finder; __editable___sample_finder.install()\n";
+    let comes_to = |held: &str| {
+        World::of("install")
+            .installs(Install {
+                executable_pth: vec!["sample.pth".into()],
+                ..Install::default()
+            })
+            .holds(held, text)
+            .task("start")
+            .starts(Start {
+                new_modules: vec!["__editable___sample_finder".into()],
+                ..Start::default()
+            })
+            .judge()
+            .verdict
+    };
+    assert_eq!(comes_to(&format!("{site}/sample.pth")), Verdict::Clean);
+    assert_eq!(comes_to("/tmp/sample.pth"), Verdict::Notable);
+    assert_eq!(comes_to(&format!("{site}/other/sample.pth")), Verdict::Notable);
 }

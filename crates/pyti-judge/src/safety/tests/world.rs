@@ -276,7 +276,7 @@ impl World {
     }
 
     pub(super) fn executes(self, path: &str, argv: &str, origin: Origin, sockets: &[u8]) -> Self {
-        self.does(Deed::Execute {
+        let deed = Deed::Execute {
             path: path.into(),
             argv: argv.split(' ').map(Foreign::from).collect(),
             argv_dropped: 0,
@@ -284,7 +284,8 @@ impl World {
             variables: Vec::new(),
             origin,
             sockets: sockets.to_vec(),
-        })
+        };
+        self.tries(deed, Result::Done)
     }
 
     /// A program of the machine.

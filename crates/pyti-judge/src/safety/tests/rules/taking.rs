@@ -37,7 +37,9 @@ pub(super) fn taking() -> Vec<Case> {
         ),
         (
             "home-swept",
-            many(import(), 20, |w, n| w.read(&format!("/home/dev/notes/{n}.txt"))).list("/home/dev/x"),
+            many(import(), 24, |w, n| {
+                w.read(&format!("/home/dev/d{}/{n}.txt", n % 7))
+            }),
             many(import(), 40, |w, n| {
                 w.read(&format!("/home/dev/.cache/sample/{n}.txt"))
             })
