@@ -14,6 +14,7 @@ mod shell;
 mod sources;
 mod tasks;
 mod tree;
+mod tunnels;
 mod written;
 
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use pyti_box::protocol::{CancelJob, JobDone, JobOrder, RunJob, TerminalInput, TerminalSize};
+use pyti_box::protocol::{CancelJob, JobDone, JobOrder, RunJob, TerminalInput, TerminalSize, TunnelData};
 use pyti_box::rpc::{Handler, Method as _, Notification as _, Peer, RpcError, answer};
 use pyti_graph::{Cancel, CancelToken, Event as GraphEvent, EventKind, Runner, SkipReason};
 use pyti_model::event::{Event, PlannedTask};
@@ -36,6 +37,7 @@ use serde_json::Value;
 use crate::events::Events;
 use crate::job::Job;
 use crate::planted::Planted;
+use crate::tunnels::Tunnels;
 
 /// The hidden verb by which the program is started as an agent.
 pub const VERB: &str = "__agent";
@@ -70,6 +72,7 @@ fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         cancel: CancelToken::new(),
         cancelled: Arc::new(AtomicBool::new(false)),
         typing: shell::Typing::default(),
+        tunnels: Arc::default(),
         ended: Mutex::new(ended),
     });
     let reader = inside.channel.try_clone()?;
@@ -87,6 +90,7 @@ struct Agent {
     cancel: CancelToken,
     cancelled: Arc<AtomicBool>,
     typing: shell::Typing,
+    tunnels: Arc<Tunnels>,
     ended: Mutex<Sender<()>>,
 }
 
@@ -105,8 +109,12 @@ impl Agent {
         let planted = match order.plan.watch {
             Watch::Off => None,
             Watch::On => {
-                let planted = Planted::new(&self.boxes, order.index_host.as_deref())
-                    .map_err(|e| RpcError::failed(pyti_model::with_causes(&e)))?;
+                let planted = Planted::new(
+                    &self.boxes,
+                    order.index_host.as_deref(),
+                    self.tunnels.allow(&self.peer(), &order.plan.allow),
+                )
+                .map_err(|e| RpcError::failed(pyti_model::with_causes(&e)))?;
                 events.send(Event::Planted {
                     decoys: planted.decoys.clone(),
                 });
@@ -161,6 +169,7 @@ impl Handler for Agent {
                 self.cancel.cancel(Cancel::Orderly);
             }
             TerminalInput::NAME => self.typing.input(params),
+            TunnelData::NAME => self.tunnels.heard(params),
             TerminalSize::NAME => self.typing.resize(params),
             _ => {}
         }

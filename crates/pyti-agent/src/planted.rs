@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use pyti_box::protocol::VENV;
 use pyti_decoy::{Decoys, Needles, Persona};
 use pyti_model::trace::{Decoy, DecoyPlace};
-use pyti_sandbox::sink::{Authority, BUNDLE_PLACES, Simulation, trust_variables};
+use pyti_sandbox::sink::{Allow, Authority, BUNDLE_PLACES, Simulation, trust_variables};
 use pyti_sandbox::{Bind, Boxes, Command, Layer, Lower};
 
 use crate::commands;
@@ -51,7 +51,11 @@ pub(crate) enum PlantError {
 
 impl Planted {
     /// Makes decoys that nobody has seen before, and plants them.
-    pub(crate) fn new(boxes: &Boxes, index_host: Option<&str>) -> Result<Self, PlantError> {
+    pub(crate) fn new(
+        boxes: &Boxes,
+        index_host: Option<&str>,
+        allow: Vec<Allow>,
+    ) -> Result<Self, PlantError> {
         let mut entropy = [0; 32];
         File::open("/dev/urandom")?.read_exact(&mut entropy)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -90,7 +94,10 @@ impl Planted {
         Ok(Self {
             needles: Needles::new(&made.decoys),
             watched,
-            simulation: Arc::new(Simulation::new(authority)),
+            simulation: Arc::new(Simulation {
+                allow,
+                ..Simulation::new(authority)
+            }),
             layer: layer(boxes, &made)?,
             variables: made.variables,
             host: persona.host,

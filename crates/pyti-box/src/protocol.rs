@@ -9,6 +9,8 @@
 //! | agent → worker | `provide` | fetch (and where needed build) everything in this lock |
 //! | agent → worker | `environment.commit` | keep the environment that was made |
 //! | agent → worker | `blob.put` | keep these bytes: a wheel that was built |
+//! | agent → worker | `tunnel.open` | let a connection through to a host that the plan allows |
+//! | both ways | `tunnel.data` | what is said on it |
 //! | agent → worker | `terminal.opened` | the shell that was asked for runs |
 //! | agent → worker | `terminal.output` | what it wrote |
 //! | worker → agent | `terminal.input` | what was typed |
@@ -193,6 +195,46 @@ pub struct TerminalSize;
 impl Notification for TerminalSize {
     const NAME: &'static str = "terminal.size";
     type Params = WindowSize;
+}
+
+/// Let a connection through to a host of the real network. Refused when the plan does not allow it.
+pub struct OpenTunnel;
+
+impl Method for OpenTunnel {
+    const NAME: &'static str = "tunnel.open";
+    type Params = TunnelOrder;
+    type Answer = ();
+}
+
+/// A connection that shall be let through.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TunnelOrder {
+    /// The agent's number for it.
+    pub tunnel: u64,
+    /// The host, as the plan writes it.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Something was said on a connection that is let through.
+pub struct TunnelData;
+
+impl Notification for TunnelData {
+    const NAME: &'static str = "tunnel.data";
+    type Params = TunnelPart;
+}
+
+/// A piece of what was said.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TunnelPart {
+    /// Which connection.
+    pub tunnel: u64,
+    /// The bytes, at most 64 KiB.
+    pub bytes: Foreign,
+    /// Whether this side says no more.
+    #[serde(default)]
+    pub last: bool,
 }
 
 /// Stop: running commands are ended, nothing new begins.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyti_box::protocol::{
-    BlobPart, CommitEnvironment, Happened, OpenView, OutputPart, ProvideFiles, PutBlob, Stored,
-    TerminalOpened, TerminalOutput, View, ViewOrder,
+    BlobPart, CommitEnvironment, Happened, OpenTunnel, OpenView, OutputPart, ProvideFiles, PutBlob, Stored,
+    TerminalOpened, TerminalOutput, TunnelData, TunnelPart, View, ViewOrder,
 };
 use pyti_box::rpc::{Handler, Method as _, Notification as _, Peer, RpcError, answer};
 use pyti_index::Offered;
@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 
 use crate::recording::Recorder;
 use crate::terminal::{Input, Terminal};
+use crate::tunnels::Tunnels;
 use crate::worker::Worker;
 
 /// Largest blob that is kept, bytes.
@@ -47,6 +48,7 @@ pub(crate) struct Desk {
     pub(crate) lost: Mutex<Option<String>>,
     pub(crate) closed: AtomicBool,
     pub(crate) terminal: Option<Arc<dyn Terminal>>,
+    pub(crate) tunnels: Arc<Tunnels>,
     pub(crate) peer: OnceLock<Arc<Peer>>,
     pub(crate) depth: u32,
 }
@@ -164,6 +166,9 @@ impl Handler for Desk {
                     .commit(&self.stage, &key.key)
                     .map_err(RpcError::failed)
             }),
+            OpenTunnel::NAME => {
+                answer::<OpenTunnel>(params, |order| self.tunnels.open(&order, self.peer.wait()))
+            }
             PutBlob::NAME => answer::<PutBlob>(params, |part| self.put(&part)),
             other => Err(RpcError::no_such_method(other)),
         }
@@ -172,6 +177,12 @@ impl Handler for Desk {
     fn notification(&self, method: &str, params: Value) {
         match (method, &self.terminal) {
             (Happened::NAME, _) => {}
+            (TunnelData::NAME, _) => {
+                if let Ok(part) = serde_json::from_value::<TunnelPart>(params) {
+                    self.tunnels.say(&part);
+                }
+                return;
+            }
             (TerminalOpened::NAME, Some(terminal)) => {
                 return terminal.opened(Input::new(Arc::clone(self.peer.wait())));
             }
@@ -200,6 +211,7 @@ impl Handler for Desk {
 
     fn closed(&self, why: Option<&str>) {
         self.closed.store(true, Ordering::Release);
+        self.tunnels.close();
         *lock(&self.lost) = why.map(str::to_owned);
     }
 }

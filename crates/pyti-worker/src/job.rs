@@ -23,6 +23,7 @@ use crate::scratch::Scratch;
 use crate::stop::Stop;
 use crate::terminal::Terminal;
 use crate::tools;
+use crate::tunnels::Tunnels;
 use crate::worker::{Inner, Worker};
 
 /// How deep builds of dependencies may need builds of dependencies.
@@ -133,6 +134,7 @@ impl Worker {
             lost: Mutex::new(None),
             closed: AtomicBool::new(false),
             terminal,
+            tunnels: Arc::new(Tunnels::new(&plan.allow)),
             peer: OnceLock::new(),
             depth,
         });

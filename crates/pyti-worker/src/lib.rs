@@ -21,6 +21,7 @@ mod stop;
 pub mod target;
 pub mod terminal;
 mod tools;
+mod tunnels;
 mod worker;
 
 pub use job::JobError;

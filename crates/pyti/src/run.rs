@@ -131,6 +131,14 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         ))
         .into());
     }
+    for host in &args.allow {
+        let is_good = host
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+        if !is_good {
+            return Err(Usage(format!("--allow {host:?}: write HOST:PORT")).into());
+        }
+    }
     Ok(Request {
         interpreter,
         only: args.only.map(|only| match only {
