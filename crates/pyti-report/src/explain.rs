@@ -415,11 +415,12 @@ fn joined(pieces: &[Piece]) -> String {
         .collect()
 }
 
-/// A line cut so that it takes at most three.
+/// A line cut so that it takes no more than some.
 fn wrapped(text: &str, room: usize, look: &Look) -> Vec<String> {
+    const LINES: usize = 6;
     let text = look.plain(text);
     let indent: String = text.chars().take_while(|c| *c == ' ').collect();
-    let mut rest = look.cut(text.trim_start(), 3 * room.saturating_sub(indent.len()));
+    let mut rest = look.cut(text.trim_start(), LINES * room.saturating_sub(indent.len()));
     let mut lines = Vec::new();
     while !rest.is_empty() {
         let mut used = indent.width();

@@ -136,6 +136,20 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// The trace of a command, by the number of the event that tells that it ran: the next one of its task, when no
+    /// other command ran in between.
+    pub(crate) fn trace_of(&self, task: &str, ran: u64) -> Option<&Traced<'a>> {
+        let traced = self
+            .traces
+            .iter()
+            .filter(|traced| traced.task == task && traced.seq > ran)
+            .min_by_key(|traced| traced.seq)?;
+        let between = self.places.iter().any(|(seq, place)| {
+            *seq > ran && *seq < traced.seq && matches!(place, Place::Ran(of, _) if *of == task)
+        });
+        (!between).then_some(traced)
+    }
+
     /// What a file holds that a task wrote, where that was kept.
     pub(crate) fn content(&self, task: &str, path: &Foreign) -> Option<&'a Written> {
         self.written

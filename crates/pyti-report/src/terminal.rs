@@ -5,10 +5,11 @@ use pyti_model::outcome::{Reason, Status, TaskResult, Verdict};
 use pyti_model::{Distribution, FileKind};
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::findings::Found;
 use crate::paint::{Ink, glyph, status_ink};
 use crate::sentences::{self, shown_str};
 use crate::view::{self, FileView, Row};
-use crate::words::{count, seconds};
+use crate::words::{count, number, seconds};
 use crate::{Look, Run, findings};
 
 /// Column where sentences begin.
@@ -202,12 +203,18 @@ fn safe(run: &Run<'_>, look: &Look) -> Vec<String> {
     let room = columns.saturating_sub(SAFE_INDENT);
     let mut say = |head: &str, ink: Ink, text: &str| {
         let width = head.width();
-        for (n, part) in look
-            .wrap(&look.plain(text), room.saturating_sub(width))
-            .into_iter()
-            .take(SENTENCE_LINES)
-            .enumerate()
-        {
+        let mut parts = look.wrap(&look.plain(text), room.saturating_sub(width));
+        if parts.len() > SENTENCE_LINES {
+            parts.truncate(SENTENCE_LINES);
+            if let Some(last) = parts.last_mut() {
+                let long = format!("{last} {}", "…".repeat(columns));
+                *last = look.cut(
+                    &look.plain(&long),
+                    (last.width() + 4).min(room.saturating_sub(width)),
+                );
+            }
+        }
+        for (n, part) in parts.into_iter().enumerate() {
             let lead = if n == 0 {
                 look.ink(ink, head)
             } else {
@@ -232,12 +239,27 @@ fn safe(run: &Run<'_>, look: &Look) -> Vec<String> {
     } else {
         FINDINGS
     };
-    for found in all.iter().filter(|found| found.counts()).take(remarks) {
+    // one of each kind is told, so that what was found often does not hide what was found once
+    let mut groups: Vec<(&Found<'_>, usize)> = Vec::new();
+    for found in all.iter().filter(|found| found.counts()) {
+        let same = groups.iter_mut().find(|(first, _)| {
+            first.finding.rule == found.finding.rule && first.finding.phase == found.finding.phase
+        });
+        match same {
+            Some((_, times)) => *times += 1,
+            None => groups.push((found, 1)),
+        }
+    }
+    for (found, times) in groups.iter().take(remarks) {
         let severity = found.finding.severity;
         let head = format!("{} {:<9}", found.number, severity.word());
         say(&head, findings::ink(severity), &findings::sentence(found.finding));
+        if *times > 1 {
+            let text = format!("and {} more like this", number(*times as u64 - 1));
+            say(&" ".repeat(head.width()), Ink::Quiet, &text);
+        }
     }
-    let more = counted.saturating_sub(remarks);
+    let more: usize = groups.iter().skip(remarks).map(|(_, times)| times).sum();
     let others = all.len() - counted;
     let mut rest = Vec::new();
     if more > 0 && remarks > 0 {

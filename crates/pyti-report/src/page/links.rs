@@ -38,6 +38,7 @@ impl FilePart {
         processes
             .map(|process| process.anchor.as_str())
             .chain(lines)
+            .chain(self.commands.iter().map(|command| command.anchor.as_str()))
             .chain(talks)
             .chain(changes)
     }

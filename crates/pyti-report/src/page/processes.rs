@@ -7,7 +7,7 @@ use pyti_model::effect::Exit;
 use pyti_model::trace::{Deed, Form, Process};
 
 use super::lit::{self, Lit};
-use super::safe::{event_anchor, process_anchor};
+use super::safe::{command_anchor, event_anchor, process_anchor};
 use crate::deeds::{self, Kind};
 use crate::picture::{Picture, picture};
 use crate::seen::{Seen, Traced};
@@ -169,7 +169,7 @@ fn command(job: usize, traced: &Traced<'_>, lit: &Lit, budget: &mut usize) -> Co
         String::new()
     };
     CommandTree {
-        anchor: format!("f{job}-t{}", traced.seq),
+        anchor: command_anchor(job, traced.seq),
         task: format!("{}{attempt}", shown_str(traced.task)),
         argv: trace
             .processes

@@ -17,6 +17,9 @@ const MOST: usize = 100;
 /// Pieces of evidence of one finding.
 const EVIDENCE: usize = 20;
 
+/// Findings whose evidence is open.
+const OPEN: usize = 3;
+
 /// One finding.
 pub(crate) struct FindingPart {
     pub(crate) number: usize,
@@ -31,6 +34,10 @@ pub(crate) struct FindingPart {
     pub(crate) files: String,
     pub(crate) why_not: Option<String>,
     pub(crate) evidence: Vec<EvidencePart>,
+    /// Whether its evidence is shown at once.
+    pub(crate) open: bool,
+    /// Whether something of a tree can be lit for it.
+    pub(crate) lights: bool,
     pub(crate) more: usize,
 }
 
@@ -98,6 +105,14 @@ fn part(run: &Run<'_>, found: &Found<'_>, seen: &[Seen<'_>], has: &dyn Fn(&str) 
         },
         why_not: findings::why_not(finding),
         more: finding.events.len().saturating_sub(EVIDENCE),
+        open: found.number <= OPEN && found.counts(),
+        lights: found.counts()
+            && seen.get(found.job).is_some_and(|seen| {
+                finding
+                    .events
+                    .iter()
+                    .any(|place| matches!(seen.at(*place), Proof::Act(..)))
+            }),
         evidence,
     }
 }
@@ -131,6 +146,8 @@ fn evidence(
             }
         }
         Proof::Command(traced) => {
+            let anchor = command_anchor(job, traced.seq);
+            part.anchor = has(&anchor).then_some(anchor);
             part.text = format!("the whole command of {}", shown_str(traced.task));
         }
         Proof::Change(task, change) => {
@@ -148,10 +165,19 @@ fn evidence(
         Proof::Ran(task, effect) => {
             part.text = shown_str(&deeds::ran(effect));
             part.who = shown_str(task);
+            if let Some(traced) = seen.trace_of(task, place.seq) {
+                let anchor = command_anchor(job, traced.seq);
+                part.anchor = has(&anchor).then_some(anchor);
+            }
         }
         Proof::Other => "an event that tells no more".clone_into(&mut part.text),
     }
     part
+}
+
+/// Anchor of a command's tree on the page.
+pub(crate) fn command_anchor(job: usize, seq: u64) -> String {
+    format!("f{job}-t{seq}")
 }
 
 /// Anchor of a process on the page.

@@ -274,3 +274,24 @@ fn parts_of_the_page_are_as_they_were_looked_at() {
         part(&page, "<details class=\"talk lit", "</details>")
     );
 }
+
+#[test]
+fn what_was_found_often_does_not_hide_what_was_found_once() {
+    let mut case = harmful();
+    let one = case.found.findings[0].clone();
+    for n in 0..8 {
+        let mut more = one.clone();
+        more.sentence = format!(
+            "While being imported, it sent secret {n} {}",
+            "and so on ".repeat(40)
+        );
+        case.found.findings.insert(1, more);
+    }
+    let text = verdict_lines(&case.run(), &PLAIN);
+    for part in ["and 8 more like this", "10 critical", "11 high", "and 1 more"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    case.found.findings.remove(0);
+    let text = verdict_lines(&case.run(), &PLAIN);
+    assert!(text.lines().any(|line| line.trim_end().ends_with('…')), "{text}");
+}
