@@ -81,7 +81,7 @@ pub enum Message {
     Hello {
         /// Which.
         worker: WorkerId,
-        /// Its own count of starts, kept on its disk.
+        /// Its own count of starts from 1 on, kept on its disk.
         boot: u64,
         /// What it has now.
         offers: Offers,

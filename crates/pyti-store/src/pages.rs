@@ -576,6 +576,24 @@ impl Store {
         self.read(move |c| all(c, sql::JOBS_HELD, [worker.as_str()], rows::job))
     }
 
+    /// Jobs of a file, in every environment and generation.
+    pub fn jobs_of_file(&self, sha256: &Digest, most: u32) -> Result<Vec<Job>> {
+        let sha256 = bytes(sha256);
+        self.read(move |c| {
+            let mut jobs = all(c, sql::JOBS_BY_FILE, params![sha256, 0, limit(most)], rows::job)?;
+            jobs.sort_by_key(|job| job.id);
+            Ok(jobs)
+        })
+    }
+
+    /// Jobs that were given up, newest first.
+    pub fn dead_jobs(&self, before_job: Option<JobId>, most: u32) -> Result<Vec<Job>> {
+        self.read(move |c| {
+            let before = before_job.map_or(i64::MAX, |job| signed(job.0));
+            all(c, sql::JOBS_DEAD, params![before, limit(most)], rows::job)
+        })
+    }
+
     /// The next jobs of a queue in the order in which they are given out, those that must run alone apart.
     pub fn turn(&self, needs: &Needs, alone: bool, most: u32) -> Result<Vec<Job>> {
         let needs = needs.clone();

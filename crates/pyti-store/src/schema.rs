@@ -161,6 +161,7 @@ CREATE TABLE job (
 ) STRICT;
 -- of open jobs only; a statement must say so in these very words
 CREATE INDEX job_by_turn ON job (state, need, alone, order_key, id) WHERE state < 3;
+CREATE INDEX job_given_up ON job (id) WHERE state = 4;
 CREATE INDEX job_by_worker ON job (worker, state);
 CREATE INDEX job_by_project ON job (project, entered);
 CREATE TABLE claim (

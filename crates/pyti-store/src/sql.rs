@@ -70,6 +70,8 @@ statements! {
     JOB_BY_LEASE = job!("WHERE lease = ?1");
     JOBS_HELD = job!("WHERE worker.name = ?1 AND job.worker = worker.id AND state IN (0, 1, 2)");
     JOBS_NEXT = job!("WHERE state < 3 AND state = 1 AND need = ?1 AND alone = ?2 ORDER BY order_key, job.id LIMIT ?3");
+    JOBS_BY_FILE = job!("WHERE job.sha256 = ?1 AND job.id > ?2 LIMIT ?3");
+    JOBS_DEAD = job!("WHERE state = 4 AND job.id < ?1 ORDER BY job.id DESC LIMIT ?2");
     JOB_PUT = "INSERT INTO job (id, sha256, spec, generation, project, need, priority, entered, order_key, state, why, alone, epoch, \
         lease, worker, mark, faults, lost) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, (SELECT id FROM worker WHERE name = ?15), ?16, ?17, ?18) \
@@ -130,6 +132,7 @@ statements! {
     // results
     RESULT_PUT = "INSERT INTO result (job, file, env, project, finished, status, reason, verdict, blame, cost, passed, failed, \
         recording, more, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+    RESULT_KNOWN = "SELECT 1 FROM result WHERE job = ?1";
     CURRENT_PUT = "INSERT INTO current (file, env, project, result) VALUES (?1, ?2, ?3, ?4) \
         ON CONFLICT (file, env) DO UPDATE SET result = excluded.result";
     FINDING_PUT = "INSERT INTO finding (result, rule, state, severity, sentence, events, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use pyti_dispatch::{
     Answer, Completion, Job, JobId, JobStore, Lease, LeaseAnswer, Ledger as _, Message, Policy, Signal,
-    Worker, WorkerId,
+    State, Worker, WorkerId,
 };
 use rusqlite::Connection;
 
@@ -207,6 +207,22 @@ impl Store {
         query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.inner.readers.read(query)
+    }
+
+    /// Gives a job that was given up the result that says so, so that its file's page does not wait for ever. Whether it was
+    /// written: only for a dead job, and once.
+    pub fn write_off(&self, job: JobId, record: NewResult) -> Result<bool> {
+        self.write(move |desk| {
+            let state = first(&desk.conn, sql::JOB, [signed(job.0)], rows::job)?.map(|job| job.state);
+            let known = first(&desk.conn, sql::RESULT_KNOWN, [signed(job.0)], |row| {
+                row.get::<_, i64>(0)
+            })?;
+            if !matches!(state, Some(State::Dead(_))) || known.is_some() {
+                return Ok(false);
+            }
+            results::put_result(&desk.conn, job, &record)?;
+            Ok(true)
+        })
     }
 
     /// The job that a lease is the newest of, if any: for whoever takes segments.

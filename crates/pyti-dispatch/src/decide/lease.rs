@@ -29,7 +29,7 @@ impl<L: Ledger> Turn<'_, L> {
         if worker.standing == Standing::Revoked {
             return Ok(refused(Refusal::Revoked));
         }
-        if boot != worker.boot && self.has(Rule::NewestBootClaims) {
+        if (boot != worker.boot || boot == 0) && self.has(Rule::NewestBootClaims) {
             return Ok(refused(Refusal::OtherBoot));
         }
         if self.has(Rule::IdempotentClaim) {

@@ -48,7 +48,7 @@ impl<L: Ledger> Turn<'_, L> {
             Ok(worker) => worker,
             Err(refusal) => return Ok(refused(refusal)),
         };
-        if boot < worker.boot && self.has(Rule::NewestBootClaims) {
+        if (boot < worker.boot || boot == 0) && self.has(Rule::NewestBootClaims) {
             return Ok(refused(Refusal::OtherBoot));
         }
         if boot != worker.boot {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pyti_dispatch::{Answer, JobStore as _, Policy};
+use pyti_dispatch::{Answer, HowReleased, JobStore as _, Policy};
 use pyti_model::outcome::{Blame, Reason, ReasonCode, Status, Verdict};
 use pyti_store::{Expansion, FeedEvent, FileState};
 
@@ -289,4 +289,27 @@ fn queues_and_workers_are_told() {
     assert_eq!(store.workers().unwrap().len(), 1);
     assert_eq!(heard.try_iter().count(), 3);
     assert!(store.figures().commits > 0);
+}
+
+#[test]
+fn a_job_that_was_given_up_gets_one_result_that_says_so() {
+    let subject = Sqlite::new(Policy {
+        lost_cap: 1,
+        ..Policy::default()
+    });
+    let store = subject.get();
+    let who = enrol(store, "w1", 1);
+    store.submit(new_job(1)).unwrap();
+    let grant = claim(store, &who, 1, 1)[0];
+    let record = || new_result(1, Status::Error);
+    assert!(!store.write_off(grant.job, record()).unwrap(), "it is being done");
+    store.release(&who, grant.lease, HowReleased::Unclean).unwrap();
+    assert_eq!(store.dead_jobs(None, 9).unwrap()[0].id, grant.job);
+    assert!(store.write_off(grant.job, record()).unwrap());
+    assert!(!store.write_off(grant.job, record()).unwrap(), "once");
+    assert_eq!(store.result_of(grant.job).unwrap().unwrap().status, Status::Error);
+    store.submit(new_job(2)).unwrap();
+    store.requeue(grant.job).unwrap();
+    let jobs = store.jobs_of_file(&digest(1), 9).unwrap();
+    assert_eq!(jobs.iter().map(|j| j.key.generation).collect::<Vec<_>>(), [0, 1]);
 }
