@@ -15,7 +15,9 @@ use crate::record::{Caller, Ledger, Notes};
 use crate::settings::{PASSIVE_PORT, Simulation};
 
 /// Bytes that may wait to be sent before nothing more is heard.
-const WAITING: usize = 256 << 10;
+const WAITING: usize = 64 << 10;
+/// Bytes that are read at once while answers wait.
+const BITE: usize = 1 << 10;
 /// Reads of one turn, so that nobody keeps the others waiting.
 const READS: usize = 2;
 /// How long the other side may take to hang up after us.
@@ -115,11 +117,21 @@ impl Connection {
 
     /// Moves what can be moved; false when it is over.
     pub(crate) fn ready(&mut self, world: &mut World<'_>) -> bool {
+        if self.goes_on() && self.out.is_empty() {
+            self.talk(&[], world);
+            return self.settle();
+        }
         for _ in 0..READS {
             if !self.wants_to_hear() {
                 break;
             }
-            let read = self.stream.read(world.buffer);
+            // whoever does not read yet is heard in small bites, so that answers to them stay small
+            let bite = if self.out.is_empty() {
+                world.buffer.len()
+            } else {
+                BITE.min(world.buffer.len())
+            };
+            let read = self.stream.read(&mut world.buffer[..bite]);
             match read {
                 Ok(0) => {
                     self.silent = true;
@@ -206,7 +218,11 @@ impl Connection {
     }
 
     fn wants_to_hear(&self) -> bool {
-        !self.silent && self.out.len() - self.sent < WAITING
+        !self.silent && self.out.len() - self.sent < WAITING && !self.goes_on()
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.closing && self.talk.as_ref().is_some_and(|talk| talk.goes_on())
     }
 
     /// Speaks first, where the port or, after some silence, nobody else says who begins.
@@ -457,6 +473,9 @@ impl Connection {
         if self.talk.is_none() && !self.first.is_empty() {
             self.begin(true, world);
         }
+        while self.goes_on() {
+            self.talk(&[], world);
+        }
         self.closing = true;
     }
 
@@ -494,7 +513,7 @@ impl Connection {
         }
         self.wants = Wants {
             read: self.wants_to_hear(),
-            write: self.sent < self.out.len(),
+            write: self.sent < self.out.len() || self.goes_on(),
         };
         true
     }

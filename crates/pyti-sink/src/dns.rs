@@ -58,6 +58,9 @@ fn bytes(name: &Name) -> Vec<u8> {
 /// What is answered, and whether the name exists.
 fn records(query: &Query, asked: &[u8], names: &mut Names) -> (Vec<RData>, bool) {
     let below = |label: &str| query.name.prepend_label(label.as_bytes()).ok();
+    if !exists(asked) {
+        return (Vec::new(), false);
+    }
     let found = match query.query_type {
         RecordType::A | RecordType::ANY => Some(RData::A(A(names.addresses(asked).0))),
         RecordType::AAAA => Some(RData::AAAA(AAAA(names.addresses(asked).1))),
@@ -93,6 +96,15 @@ fn records(query: &Query, asked: &[u8], names: &mut Names) -> (Vec<RData>, bool)
         _ => None,
     };
     (found.into_iter().collect(), true)
+}
+
+/// Whether there is such a name: all are there that a resolver of the internet could know. A single word means a neighbour, and
+/// there is none; some ends never leave a network (RFC 6761, RFC 6762, RFC 7686).
+fn exists(asked: &[u8]) -> bool {
+    let lower = asked.to_ascii_lowercase();
+    let last = lower.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    let alone = last.len() == lower.len() && !lower.is_empty();
+    lower == b"metadata" || !(alone || matches!(last, b"local" | b"localhost" | b"onion"))
 }
 
 /// The usual port of a service that is asked for by name.
@@ -173,8 +185,29 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_do_not_exist() {
+        for labels in [
+            &[&b"db"[..]][..],
+            &[b"printer", b"local"],
+            &[b"abc", b"onion"],
+            &[b"a", b"LOCALHOST"],
+        ] {
+            assert!(told(labels, 1).1.is_empty(), "{labels:?}");
+        }
+        for labels in [
+            &[&b"metadata"[..]][..],
+            &[b"local", b"example"],
+            &[b"a", b"invalid"],
+            &[b"kubernetes", b"default", b"svc"],
+        ] {
+            assert_eq!(told(labels, 1).1.len(), 1, "{labels:?}");
+        }
+    }
+
+    #[test]
     fn names_that_are_no_text_and_long_ones_are_answered() {
         told(&[b"\xff\x00 .", b"example"], 1);
+        assert_eq!(told(&[], 2).1.len(), 1, "the root");
         told(&[&[b'a'; 63], &[b'b'; 63], &[b'c'; 63], &[b'd'; 61]], 1);
         told(&[&[b'a'; 63], &[b'b'; 63], &[b'c'; 63], &[b'd'; 61]], 15);
     }

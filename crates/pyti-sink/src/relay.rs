@@ -14,7 +14,7 @@ use crate::record::{Caller, Ledger, Notes};
 use crate::settings::{Allow, Caps};
 
 /// Bytes that may wait for the other side.
-const WAITING: usize = 256 << 10;
+const WAITING: usize = 64 << 10;
 /// Reads of one turn.
 const READS: usize = 4;
 /// Bytes of the beginning in which the hello of TLS is looked for.

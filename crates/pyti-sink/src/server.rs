@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pyti_model::trace::Transport;
@@ -30,7 +31,7 @@ const TURN: usize = 64;
 /// How long what was already said may take to be read at the end.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// Bytes that are read at once: what one client asks in them is answered before the next one's turn comes.
-const BUFFER: usize = 16 << 10;
+const BUFFER: usize = 8 << 10;
 /// Bytes of the longest datagram.
 const DATAGRAM: usize = 64 << 10;
 
@@ -184,6 +185,10 @@ impl<'a> Server<'a> {
             return false;
         }
         for event in &events {
+            // a call that is held up comes before whoever is connected already
+            if self.shared.urgent.load(Ordering::Acquire) {
+                self.open_wanted();
+            }
             self.serve_one(event.data.u64());
         }
         !events.is_empty()
@@ -308,7 +313,11 @@ impl<'a> Server<'a> {
     fn open_wanted(&mut self) {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.shared.wake, &mut count);
-        let wanted = std::mem::take(&mut lock(&self.shared.ports).wanted);
+        let wanted = {
+            let mut ports = lock(&self.shared.ports);
+            self.shared.urgent.store(false, Ordering::Release);
+            std::mem::take(&mut ports.wanted)
+        };
         for (transport, port, tell) in wanted {
             let open = lock(&self.shared.ports).open.contains(&(transport, port));
             if !open {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -37,6 +38,8 @@ pub struct Handle {
 pub(crate) struct Shared {
     /// Wakes the thread.
     pub(crate) wake: OwnedFd,
+    /// Somebody waits for a port.
+    pub(crate) urgent: AtomicBool,
     pub(crate) ties: Mutex<Ties>,
     pub(crate) ports: Mutex<Ports>,
 }
@@ -96,6 +99,7 @@ impl Handle {
                 return None;
             }
             ports.wanted.push((transport, port, open));
+            self.shared.urgent.store(true, Ordering::Release);
         }
         self.shared.wake();
         Some(opened)
@@ -107,6 +111,7 @@ impl Sink {
     pub fn start(simulation: Arc<Simulation>, began: Instant) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             wake: socket::event()?,
+            urgent: AtomicBool::new(false),
             ties: Mutex::default(),
             ports: Mutex::default(),
         });

@@ -13,11 +13,17 @@ type Control = [u64; 16];
 /// Callers that may wait to be taken, at one port.
 const QUEUE: i32 = 4096;
 
+/// Bytes that the kernel keeps of each direction of a connection; it takes the double for its own housekeeping.
+const KERNEL_BUFFER: i32 = 128 << 10;
+
 /// Listens at every address, of both families where the machine has both.
 pub(crate) fn listen(port: u16) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
         .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))?;
     listener.set_nonblocking(true)?;
+    // whoever is connected has it from here: the kernel would let a thousand of them take gigabytes of its memory
+    set(&listener, libc::SOL_SOCKET, libc::SO_RCVBUF, &KERNEL_BUFFER)?;
+    set(&listener, libc::SOL_SOCKET, libc::SO_SNDBUF, &KERNEL_BUFFER)?;
     // the usual queue of 128 overflows while this thread waits for a core, and whoever does not fit waits for a second
     // SAFETY: plain call on a socket that is open
     if unsafe { libc::listen(listener.as_raw_fd(), QUEUE) } != 0 {

@@ -6,6 +6,8 @@ use super::{Next, Scene, Talk};
 
 /// Most bytes of a head.
 const HEAD: usize = 32 << 10;
+/// Bytes of answers after which others have their turn.
+const ENOUGH: usize = 16 << 10;
 /// Questions on one connection, as many as usual servers take.
 const QUESTIONS: u32 = 1000;
 /// Most header fields.
@@ -44,6 +46,7 @@ pub(crate) struct Http1 {
     state: State,
     metadata: bool,
     answered: u32,
+    goes_on: bool,
 }
 
 #[derive(Default)]
@@ -81,6 +84,10 @@ impl Talk for Http1 {
         if self.metadata { "metadata" } else { "http" }
     }
 
+    fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
     fn hear(&mut self, said: &[u8], scene: &mut Scene<'_>) {
         if matches!(self.state, State::Over) {
             return;
@@ -88,8 +95,13 @@ impl Talk for Http1 {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.extend_from_slice(said);
         let mut at = 0;
+        self.goes_on = false;
         while let Some(used) = self.step(&buffer[at..], scene) {
             at += used;
+            if scene.out.len() >= ENOUGH && matches!(scene.next, Next::Stay) {
+                self.goes_on = true;
+                break;
+            }
             match &mut scene.next {
                 Next::Stay => {}
                 Next::Tunnel(_, _, rest) | Next::Become(_, rest) => {

@@ -23,7 +23,7 @@ const STREAMS: u32 = 64;
 /// Bytes of all header fields of one question.
 const FIELDS: u32 = 32 << 10;
 /// Bytes of answers that may wait.
-const WAITING: usize = 256 << 10;
+const WAITING: usize = 64 << 10;
 /// Rounds for one piece; beyond, the rest waits for the next one.
 const ROUNDS: usize = 10_000;
 

@@ -91,6 +91,11 @@ pub(crate) trait Talk {
     fn name(&self) -> &'static str;
     /// Hears a piece of what the client says. Keeps no more of it than it has to, and never without a cap.
     fn hear(&mut self, said: &[u8], scene: &mut Scene<'_>);
+    /// Whether it stopped in the middle of what it heard, because there was much to answer: then it wants to hear
+    /// nothing for once, and goes on.
+    fn goes_on(&self) -> bool {
+        false
+    }
 }
 
 /// What the first bytes of a client mean.

@@ -3,7 +3,7 @@
 use super::{Next, Scene, Talk};
 
 /// Most bytes of one message.
-const MESSAGE: usize = 1 << 20;
+const MESSAGE: usize = 96 << 10;
 const SSL: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;
 const CANCEL: u32 = 80_877_102;

@@ -4,7 +4,7 @@ use super::{Next, Scene, Talk};
 
 /// Most words of one command, and most bytes of one word that are waited for.
 const WORDS: usize = 1024;
-const WORD: usize = 1 << 20;
+const WORD: usize = 96 << 10;
 
 /// Whether the first bytes are a command: `None` when it cannot be told yet.
 pub(super) fn recognise(said: &[u8]) -> Option<bool> {

@@ -101,6 +101,9 @@ pub(super) fn say(address: &str, port: u16, pieces: &[&[u8]]) -> Outcome {
             process: Some(1),
         };
         speaker.hear(&heard, &mut scene);
+        while speaker.goes_on() {
+            speaker.hear(&[], &mut scene);
+        }
         let next = scene.next;
         notes.language = speaker.name();
         match next {
@@ -191,6 +194,14 @@ fn web_questions_are_kept_and_answered_however_they_are_cut() {
             outcome.text()
         );
     }
+}
+
+#[test]
+fn many_questions_at_once_are_answered_up_to_the_usual_number() {
+    let some = say(ANY, 80, &[&b"GET /x.json HTTP/1.1\r\n\r\n".repeat(999)]);
+    assert!(!some.closed && some.text().matches("HTTP/1.1 200 OK").count() == 999);
+    let many = say(ANY, 80, &[&b"GET /x.json HTTP/1.1\r\n\r\n".repeat(1500)]);
+    assert!(many.closed && many.text().matches("HTTP/1.1 200 OK").count() == 1000);
 }
 
 #[test]

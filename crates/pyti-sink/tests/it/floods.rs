@@ -11,7 +11,7 @@ use pyti_sink::Caps;
 use crate::support::{GET, ask, at, connect, conversations, count, in_namespace, memory, sink};
 
 /// How long an ordinary client may wait while others mean harm; this machine is busy with other tests, too.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(10);
 
 fn reset(stream: &TcpStream) {
     let linger = libc::linger {
@@ -149,7 +149,10 @@ fn garbage_in_tls_is_recorded_and_ends() {
             let _ = stream.read_to_end(&mut Vec::new());
         }
         let (answer, took) = ask(80, GET);
-        assert!(answer.starts_with("HTTP/1.1 200") && took < SOON);
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && took < SOON,
+            "{took:?} {answer}"
+        );
         let report = sink.finish();
         let all = conversations(&report);
         let with_tls: Vec<_> = all.iter().filter_map(|(_, said)| said.tls.as_ref()).collect();
@@ -199,18 +202,20 @@ fn whoever_asks_and_never_reads_does_not_grow_it() {
         let sink = sink(Caps::default());
         let before = memory();
         let questions = b"GET /x.json HTTP/1.1\r\n\r\n".repeat(1000);
-        let mut greedy: Vec<TcpStream> = (0..20).map(|_| connect(80)).collect();
-        for stream in &mut greedy {
+        let mut greedy: Vec<TcpStream> = (0..150).map(|_| connect(80)).collect();
+        for stream in &greedy {
             stream.set_nonblocking(true).unwrap();
-            let began = Instant::now();
-            while began.elapsed() < Duration::from_millis(100) {
-                if stream.write(&questions).is_err() {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+        }
+        for _ in 0..30 {
+            for stream in &mut greedy {
+                let _ = stream.write(&questions);
             }
         }
         let (answer, took) = ask(80, GET);
-        assert!(answer.starts_with("HTTP/1.1 200") && took < SOON);
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && took < SOON,
+            "{took:?} {answer}"
+        );
         assert!(memory() - before < 96 << 20, "{} KiB", (memory() - before) >> 10);
         let report = sink.finish();
         assert!(count(&report, "sink_questions_dropped") > 0);
@@ -310,7 +315,10 @@ fn anything_may_be_said_to_every_port() {
             }
         }
         let (answer, took) = ask(80, GET);
-        assert!(answer.starts_with("HTTP/1.1 200") && took < SOON);
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && took < SOON,
+            "{took:?} {answer}"
+        );
         let report = sink.finish();
         assert_eq!(count(&report, "sink_conversations_broken"), 0);
         assert!(conversations(&report).len() > 100);

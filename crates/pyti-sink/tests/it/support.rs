@@ -66,7 +66,7 @@ pub(crate) fn at(port: u16) -> SocketAddr {
 
 pub(crate) fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(at(port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     stream
 }
 
