@@ -266,6 +266,38 @@ fn http2_is_spoken_with_curl() {
 }
 
 #[test]
+fn openssl_finds_nothing_wrong_with_our_certificates() {
+    if !std::path::Path::new("/usr/bin/openssl").exists() {
+        eprintln!("SKIPPED: /usr/bin/openssl is missing");
+        return;
+    }
+    let ask = |to: &str, more: &str| {
+        format!(
+            "echo | openssl s_client -connect {to} -CAfile $SSL_CERT_FILE -x509_strict -verify_return_error -brief {more} 2>&1 | grep -E 'Verification|Protocol'\n"
+        )
+    };
+    let script = ask(
+        "a.example:443",
+        "-servername a.example -verify_hostname a.example",
+    ) + &ask("203.0.113.9:8443", "-tls1_2 -verify_ip 203.0.113.9")
+        + &ask("'[2001:db8::9]:443'", "-verify_ip 2001:db8::9");
+    for who in everybody() {
+        let answer = one(
+            who,
+            with(sh(&script), json!({"network": "simulate", "trusting": true})),
+        );
+        let expected = "Protocol version: TLSv1.3\nVerification: OK\nProtocol version: TLSv1.2\nVerification: OK\n\
+            Protocol version: TLSv1.3\nVerification: OK\n";
+        assert_eq!(stdout(&answer), expected, "{answer}");
+        let names: Vec<_> = acts(&answer, "converse")
+            .iter()
+            .map(|act| act["tls"]["server_name"].clone())
+            .collect();
+        assert_eq!(names, [json!("a.example"), json!(null), json!(null)]);
+    }
+}
+
+#[test]
 fn somebody_may_be_let_through_and_nobody_else_is() {
     if !python() {
         return;
