@@ -1,7 +1,8 @@
 """Tells of unittest's tests and of doctests, whoever runs them: zope.testrunner, trial, nose2, Django, a script.
 
-A test is one call of a TestCase with a result; what that result is told while it lasts is what came of it. A test that
-runs others inside is one test. What is told outside of any test is an error of a class or module.
+A test is one call of a TestCase with a result, or what a result is told to be one from its start to its stop, where a
+runner calls no TestCase itself. What that result is told meanwhile is what came of it. A test that runs others inside is
+one test. What is told outside of any test is an error of a class or module.
 """
 import doctest
 import sys
@@ -12,7 +13,7 @@ import unittest
 
 import pyti_results as results
 
-OUTCOMES = (("addSuccess", "passed"), ("addError", "error"), ("addFailure", "failed"), ("addSkip", "skipped"),
+OUTCOMES = (("startTest", None), ("stopTest", None), ("addSuccess", "passed"), ("addError", "error"), ("addFailure", "failed"), ("addSkip", "skipped"),
             ("addExpectedFailure", "xfailed"), ("addUnexpectedSuccess", "xpassed"), ("addSubTest", None))
 WORST = ("error", "failed", "xpassed", "xfailed", "skipped", "passed")
 MESSAGE = 8000
@@ -27,6 +28,8 @@ class Record(object):
     def __init__(self, test):
         self.test, self.began = test, time.monotonic()
         self.outcomes, self.message, self.loading, self.subtests = [], "", False, {}
+        # the result that began it, where no call of a TestCase did
+        self.layer = None
 
     def note(self, outcome, message):
         self.outcomes.append(outcome)
@@ -95,14 +98,32 @@ def listen(result):
 
 def hearing(method, name, outcome):
     def told(test, *arguments, **keywords):
-        if results.is_ours() and not paused[0]:
-            hear(test, name, outcome, arguments, keywords, id(method))
+        if not results.is_ours() or paused[0]:
+            return method(test, *arguments, **keywords)
+        if name == "stopTest":
+            try:
+                return method(test, *arguments, **keywords)
+            finally:
+                stop(id(getattr(method, "__self__", method)))
+        hear(test, name, outcome, arguments, keywords, id(getattr(method, "__self__", method)))
         return method(test, *arguments, **keywords)
     return told
 
 
+def stop(layer):
+    record = getattr(local, "record", None)
+    if record is not None and record.layer == layer:
+        local.record = None
+        record.tell()
+
+
 def hear(test, name, outcome, arguments, keywords, layer):
     record = getattr(local, "record", None)
+    if name == "startTest":
+        if record is None:
+            local.record = Record(test)
+            local.record.layer = layer
+        return
     if name == "addSubTest":
         if record is not None and len(arguments) > 1:
             error = arguments[1]

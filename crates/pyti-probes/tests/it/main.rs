@@ -5,6 +5,7 @@ mod hook;
 mod importer;
 mod pytest;
 mod pytest_configured;
+mod script;
 mod start;
 mod support;
 mod unittest;
