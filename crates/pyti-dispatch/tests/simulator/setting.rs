@@ -88,7 +88,7 @@ impl World {
             let when = self.chance.range(2 * SECOND, self.calm_at * 2 / 3);
             self.at(when, Event::Ask(Call::Submit(n)));
             if self.chance.per_mille(150) {
-                let again = self.chance.range(when, self.calm_at * 2);
+                let again = self.chance.range(when, self.calm_at * 3 / 2);
                 self.at(again, Event::Arrives(Call::Submit(n)));
             }
             if self.chance.per_mille(60) {
@@ -100,7 +100,9 @@ impl World {
 
     pub(crate) fn misfortune(&mut self, count: usize) {
         let end = self.calm_at;
-        for _ in 0..self.chance.range(0, 4) {
+        // with a slow disk more often, so that it also dies between deciding and writing
+        let deaths = if self.disk > SECOND { 12 } else { 4 };
+        for _ in 0..self.chance.range(0, deaths) {
             let when = self.chance.range(0, end);
             self.at(when, Event::ControllerDies);
         }

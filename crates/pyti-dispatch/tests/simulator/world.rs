@@ -139,7 +139,7 @@ pub(crate) struct World {
     twice: u64,
     late: u64,
     /// The longest that a commit takes, in milliseconds.
-    disk: u64,
+    pub(crate) disk: u64,
     events: BinaryHeap<Reverse<(u64, u64)>>,
     bodies: BTreeMap<u64, Event>,
     serial: u64,
@@ -218,7 +218,7 @@ impl World {
     pub(crate) fn run(mut self) -> Checks {
         while let Some(Reverse((when, serial))) = self.events.pop() {
             self.now = when;
-            if self.now > self.calm_at * 2 && self.all_ended() {
+            if self.now > self.calm_at * 3 / 2 && self.all_ended() {
                 break;
             }
             if self.now > self.calm_at + 12 * 60 * MINUTE || self.checks.bad.len() > 3 {
@@ -246,7 +246,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Arrives(Call::Tick) => {
-                self.at(self.now + 5 * SECOND, Event::Arrives(Call::Tick));
+                self.at(self.now + 10 * SECOND, Event::Arrives(Call::Tick));
                 if self.controller.up {
                     self.take(Call::Tick);
                 }
