@@ -171,6 +171,17 @@ pub(crate) fn write(conn: &Connection, policy: &Policy, changes: &[Change]) -> R
 }
 
 fn write_job(conn: &Connection, policy: &Policy, job: &Job) -> Result<()> {
+    let (state, why) = rows::state_out(job.state);
+    let alone = job.lost >= policy.alone_from;
+    let holder = job.holder.as_ref();
+    let (lease, worker) = (holder.map(|h| h.lease.0), holder.map(|h| h.worker.as_str()));
+    let (id, epoch, mark) = (signed(job.id.0), signed(job.epoch), rows::mark_out(holder));
+    let params = params![
+        id, state, why, alone, epoch, lease, worker, mark, job.faults, job.lost
+    ];
+    if run(conn, sql::JOB_CHANGE, params)? > 0 {
+        return Ok(());
+    }
     let needs = &job.needs;
     let named = params![
         needs.platform.as_str(),
@@ -194,13 +205,11 @@ fn write_job(conn: &Connection, policy: &Policy, job: &Job) -> Result<()> {
         conn.last_insert_rowid()
     };
     let project = results::number(conn, sql::PROJECT_PUT, sql::PROJECT_ID, &job.project)?;
-    let (state, why) = rows::state_out(job.state);
     let priority = pyti_dispatch::Priority::ALL
         .iter()
         .position(|p| *p == job.priority);
-    let holder = job.holder.as_ref();
     let params = params![
-        signed(job.id.0),
+        id,
         bytes(&job.key.file),
         spec,
         job.key.generation,
@@ -211,11 +220,11 @@ fn write_job(conn: &Connection, policy: &Policy, job: &Job) -> Result<()> {
         signed(job.order_key),
         state,
         why,
-        job.lost >= policy.alone_from,
-        signed(job.epoch),
-        holder.map(|h| h.lease.0),
-        holder.map(|h| h.worker.as_str()),
-        rows::mark_out(holder),
+        alone,
+        epoch,
+        lease,
+        worker,
+        mark,
         job.faults,
         job.lost,
     ];

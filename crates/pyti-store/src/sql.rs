@@ -74,9 +74,9 @@ statements! {
     JOBS_DEAD = job!("WHERE state = 4 AND job.id < ?1 ORDER BY job.id DESC LIMIT ?2");
     JOB_PUT = "INSERT INTO job (id, sha256, spec, generation, project, need, priority, entered, order_key, state, why, alone, epoch, \
         lease, worker, mark, faults, lost) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, (SELECT id FROM worker WHERE name = ?15), ?16, ?17, ?18) \
-        ON CONFLICT (id) DO UPDATE SET state = excluded.state, why = excluded.why, alone = excluded.alone, epoch = excluded.epoch, \
-        lease = excluded.lease, worker = excluded.worker, mark = excluded.mark, faults = excluded.faults, lost = excluded.lost";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, (SELECT id FROM worker WHERE name = ?15), ?16, ?17, ?18)";
+    JOB_CHANGE = "UPDATE job SET state = ?2, why = ?3, alone = ?4, epoch = ?5, lease = ?6, \
+        worker = (SELECT id FROM worker WHERE name = ?7), mark = ?8, faults = ?9, lost = ?10 WHERE id = ?1";
     JOB_LAST = "SELECT max(id) FROM job";
     JOBS_CAME = "SELECT count(*) FROM (SELECT 1 FROM job WHERE project = (SELECT id FROM project WHERE name = ?1) \
         AND entered >= ?2 LIMIT 256)";

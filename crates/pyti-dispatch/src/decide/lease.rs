@@ -273,8 +273,11 @@ impl<L: Ledger> Turn<'_, L> {
         self.disarm_lease(job.id);
         self.note_drained(&worker, job.id)?;
         if !(ours && suspect) {
+            let before = worker.clone();
             self.note_end(&mut worker, ours);
-            self.put_worker(worker);
+            if worker != before {
+                self.put_worker(worker);
+            }
         }
         self.put(job);
         Ok(Answer::Lease(LeaseAnswer::Ok))
