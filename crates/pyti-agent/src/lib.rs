@@ -103,6 +103,9 @@ impl Agent {
         let first = order.first_event;
         let at_once = order.at_once.max(1);
         let events = Arc::new(Events::new(self.peer(), order.first_event, order.began_us));
+        if order.plan.guise > 0 {
+            one_processor();
+        }
         let mut machine = self.boxes.facts();
         machine.insert("uv".to_owned(), order.uv_version.clone());
         events.send(Event::Opened { machine });
@@ -178,6 +181,19 @@ impl Handler for Agent {
     fn closed(&self, _: Option<&str>) {
         // without a worker there is nobody to work for; the job's processes end with this one
         let _ = self.ended.lock().unwrap_or_else(PoisonError::into_inner).send(());
+    }
+}
+
+/// Shows one processor to this process and to all that descend from it. Where it cannot be, the guise is only
+/// another name.
+fn one_processor() {
+    let mut set = rustix::thread::CpuSet::new();
+    let Ok(now) = rustix::thread::sched_getaffinity(None) else {
+        return;
+    };
+    if let Some(first) = (0..rustix::thread::CpuSet::MAX_CPU).find(|cpu| now.is_set(*cpu)) {
+        set.set(first);
+        let _ = rustix::thread::sched_setaffinity(None, &set);
     }
 }
 

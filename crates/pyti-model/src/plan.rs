@@ -99,6 +99,11 @@ impl Watch {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_first(guise: &u8) -> bool {
+    *guise == 0
+}
+
 /// Everything that decides a job. The same plan gives the same work, on any machine that has the interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
@@ -146,6 +151,9 @@ pub struct Plan {
     /// Whether the package's own code is watched: system calls, a network that is simulated, decoys.
     #[serde(default, skip_serializing_if = "Watch::is_off")]
     pub watch: Watch,
+    /// In which guise the machine shows itself. Names and decoys differ in every run; another than 0 has one processor.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub guise: u8,
     /// Whether exported functions are called with cheap arguments.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exercise: bool,

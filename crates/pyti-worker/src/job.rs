@@ -388,6 +388,7 @@ fn dependency_plan(
         exclude_newer: None,
         hash_seed: 0,
         watch: Watch::Off,
+        guise: 0,
         exercise: false,
         allow: Vec::new(),
         repeat: 0,

@@ -44,6 +44,8 @@ pub struct Request {
     pub allow: Vec<String>,
     /// How often the tests are run.
     pub repeat: u32,
+    /// In which guise the machine shows itself: another than 0 has one processor only.
+    pub guise: u8,
     /// Whether only the file is run that an installer would take.
     pub first_only: bool,
 }
@@ -420,6 +422,7 @@ fn plan(target: Distribution, extras: &[String], request: &Request, run_tests: b
         exercise: request.exercise,
         allow: request.allow.clone(),
         repeat: request.repeat,
+        guise: request.guise,
         recipe: None,
         locks: BTreeMap::new(),
     }

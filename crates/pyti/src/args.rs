@@ -155,6 +155,12 @@ pub(crate) struct RunArgs {
     /// Let this host of the real network be spoken with; all of it is recorded
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "no_watch")]
     pub(crate) allow: Vec<String>,
+    /// Compare what it does with another release: a version, or `previous`
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["no_watch", "plan"])]
+    pub(crate) against: Option<String>,
+    /// Where a finding hints at evasion, run it again in another guise, and compare what it does
+    #[arg(long, conflicts_with = "no_watch")]
+    pub(crate) twice: bool,
     /// Run the tests so many times, each time in a pristine box, and tell which change their mind
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100))]
     pub(crate) repeat: Option<u32>,

@@ -158,6 +158,7 @@ fn piece(pinned: &Pinned, config: &Config, interpreter: &Interpreter) -> anyhow:
             allow: Vec::new(),
             repeat: 0,
             first_only: true,
+            guise: 0,
         },
     })
 }

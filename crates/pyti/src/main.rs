@@ -1,5 +1,6 @@
 //! `pyti`: the command line of PyTI. Arguments in, text out; nothing is decided here.
 
+mod against;
 mod args;
 mod audit;
 mod cache;

@@ -54,7 +54,24 @@ async fn run_all(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
     let pieces = pieces(&args, &config, &folders)?;
     let showing = if args.json { Showing::Json } else { Showing::Report };
     let session = Arc::new(Session::open(&config, folders, args.offline, args.quiet, showing, look).await?);
-    let finished = session.all(pieces).await?;
+    let mut finished = session.all(pieces.clone()).await?;
+    if args.against.is_some() || args.twice {
+        let mut more = Vec::new();
+        for first in &finished {
+            let piece = &pieces[first.piece];
+            if session.stop.is_stopped() {
+                break;
+            }
+            if args.twice {
+                more.extend(crate::against::guise(&session, piece, first, args.json).await?);
+            }
+            if let Some(wanted) = &args.against {
+                // an older release that fails is no news of this one
+                crate::against::release(&session, piece, first, wanted, args.json).await?;
+            }
+        }
+        finished.extend(more);
+    }
     let statuses: Vec<_> = finished.iter().flat_map(|f| f.jobs.iter().copied()).collect();
     let own_error = finished.iter().any(|f| f.own_error);
     Ok(pyti_judge::exit_code(
@@ -161,5 +178,6 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         allow: args.allow.clone(),
         repeat: args.repeat.unwrap_or(0),
         first_only: false,
+        guise: 0,
     })
 }

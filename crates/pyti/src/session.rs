@@ -46,6 +46,7 @@ pub(crate) struct Session<'a> {
 }
 
 /// One target on one interpreter.
+#[derive(Clone)]
 pub(crate) struct Piece {
     pub(crate) target: Wanted,
     pub(crate) request: Request,
@@ -66,6 +67,8 @@ pub(crate) struct Finished {
     pub(crate) jobs: Vec<(Status, Verdict)>,
     pub(crate) own_error: bool,
     pub(crate) run: Run,
+    /// Which of the pieces it is.
+    pub(crate) piece: usize,
 }
 
 fn stop_on_signal(stop: Stop) {
@@ -135,13 +138,20 @@ impl<'a> Session<'a> {
     /// Runs pieces side by side; boxes are processes of their own, so one thread of control is enough.
     pub(crate) async fn all(self: &Arc<Self>, pieces: Vec<Piece>) -> anyhow::Result<Vec<Finished>> {
         let mut finished = Vec::new();
-        let mut waiting = pieces.into_iter();
+        let mut waiting = pieces.into_iter().enumerate();
         let mut running = FuturesSet::new();
         loop {
             while running.len() < self.at_once && !self.stop.is_stopped() {
-                let Some(piece) = waiting.next() else { break };
+                let Some((number, piece)) = waiting.next() else {
+                    break;
+                };
                 let session = Arc::clone(self);
-                running.push(Box::pin(async move { session.one(piece).await }));
+                running.push(Box::pin(async move {
+                    session.one(piece).await.map(|finished| Finished {
+                        piece: number,
+                        ..finished
+                    })
+                }));
             }
             match running.next().await {
                 Some(result) => finished.push(result?),
@@ -339,6 +349,7 @@ impl<'a> Session<'a> {
             own_error: jobs.iter().any(|(status, _)| *status == Status::Error),
             jobs,
             run: saved,
+            piece: 0,
         })
     }
 

@@ -59,6 +59,7 @@ pub(crate) fn plan(kind: FileKind) -> Plan {
         exclude_newer: None,
         hash_seed: 0,
         watch: Watch::Off,
+        guise: 0,
         exercise: false,
         allow: Vec::new(),
         repeat: 0,

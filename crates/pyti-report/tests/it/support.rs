@@ -74,6 +74,7 @@ fn plan(file: &Distribution) -> Plan {
         exclude_newer: None,
         hash_seed: 0,
         watch: Watch::Off,
+        guise: 0,
         exercise: false,
         allow: Vec::new(),
         repeat: 0,

@@ -112,7 +112,11 @@ impl World {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if let Some(name) = name.strip_suffix(".jsonl.zst") {
+            // what an empty package does is no job
+            if let Some(name) = name
+                .strip_suffix(".jsonl.zst")
+                .filter(|name| !name.starts_with("baseline-"))
+            {
                 jobs.insert(name.to_owned(), pyti_worker::recording::read(&path).unwrap());
             }
         }
