@@ -126,8 +126,13 @@ impl<'a, 'r> Search<'a, 'r> {
         if self.agree.is_empty() {
             wanted.extend(sites.iter().map(|site| (*site, "")));
         }
-        wanted
+        // who is known comes first, because the first case is the one that is told
+        let (known, unknown): (Vec<_>, Vec<_>) = wanted
             .into_iter()
+            .partition(|((_, command, _), _)| command.is_some());
+        known
+            .into_iter()
+            .chain(unknown)
             .filter_map(|(site, path)| self.one(site, path))
             .collect()
     }

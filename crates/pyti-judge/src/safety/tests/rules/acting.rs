@@ -258,7 +258,7 @@ pub(super) fn acting() -> Vec<Case> {
             import().read(STAT[0]),
             import().look(STAT[0]),
         ),
-        ("idles", import().costs(45.0, 0.2), import().costs(45.0, 30.0)),
+        ("idles", import().costs(45.0, 0.2), import().costs(78.0, 4.0)),
         (
             "debugger-checked",
             import().does(ptrace("traceme")),
