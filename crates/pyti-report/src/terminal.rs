@@ -250,9 +250,15 @@ fn safe(run: &Run<'_>, look: &Look) -> Vec<String> {
             None => groups.push((found, 1)),
         }
     }
+    let digits = groups
+        .iter()
+        .take(remarks)
+        .map(|(found, _)| found.number.to_string().len())
+        .max()
+        .unwrap_or(1);
     for (found, times) in groups.iter().take(remarks) {
         let severity = found.finding.severity;
-        let head = format!("{} {:<9}", found.number, severity.word());
+        let head = format!("{:>digits$} {:<9}", found.number, severity.word());
         say(&head, findings::ink(severity), &findings::sentence(found.finding));
         if *times > 1 {
             let text = format!("and {} more like this", number(*times as u64 - 1));
