@@ -2,9 +2,11 @@
 
 mod acceptance;
 mod bench;
+mod benign;
 mod corpus;
 mod graph;
 mod needs;
+mod recordings;
 mod schema;
 
 use std::process::{Command, ExitCode};
@@ -50,6 +52,10 @@ enum Task {
     },
     /// Runs the harmless packages that behave like harmful ones, and compares with their table
     Corpus(corpus::Options),
+    /// Runs real distributions that harm nobody: none may be called suspicious or harmful
+    Benign(benign::Options),
+    /// Prints how big recordings are, by phase
+    Recordings(recordings::Options),
     /// Prints which crate needs which, and checks that arrows go down only
     Crates,
 }
@@ -61,6 +67,8 @@ fn main() -> ExitCode {
         Task::Schema { check } => schema::run(check),
         Task::Acceptance { filter } => acceptance::run(filter.as_deref()),
         Task::Corpus(options) => corpus::run(&options),
+        Task::Benign(options) => benign::run(&options),
+        Task::Recordings(options) => recordings::run(&options),
         Task::Crates => graph::run(),
     };
     match result {

@@ -1,0 +1,122 @@
+//! Real distributions that harm nobody: none may be called suspicious or harmful.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::{cargo, print};
+
+/// What `cargo xtask benign` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only these
+    names: Vec<String>,
+    /// Runs at once
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// This program, instead of building it
+    #[arg(long)]
+    pyti: Option<PathBuf>,
+}
+
+/// Runs them over the configured index, and prints what each came to.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus/benign.toml");
+    let table: toml::Table = fs::read_to_string(path)?.parse()?;
+    let all: Vec<String> = table
+        .get("names")
+        .and_then(toml::Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect();
+    let notable: BTreeMap<String, String> = table
+        .get("notable")
+        .and_then(toml::Value::as_table)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, why)| Some((name.to_lowercase(), why.as_str()?.to_owned())))
+        .collect();
+    let names = if options.names.is_empty() {
+        &all
+    } else {
+        &options.names
+    };
+    let pyti = if let Some(path) = &options.pyti {
+        fs::canonicalize(path).with_context(|| format!("no program {}", path.display()))?
+    } else {
+        cargo(&["build", "--release", "-p", "pyti"])?;
+        crate::bench::target_folder()?.join("pyti")
+    };
+    let began = Instant::now();
+    let output = Command::new(&pyti)
+        .args(["run", "--json", "--quiet", "--skip", "test", "--jobs"])
+        .arg(options.jobs.to_string())
+        .args(names)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", pyti.display()))?;
+    let mut wrong = 0;
+    let mut seen = 0;
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let summary: Value = serde_json::from_str(line).context("pyti printed something else")?;
+        seen += 1;
+        let (name, verdict) = (text(&summary, "name"), text(&summary, "verdict"));
+        let explained = notable.get(&name.to_lowercase());
+        let right = match verdict {
+            "clean" => true,
+            "notable" => explained.is_some(),
+            _ => false,
+        };
+        wrong += usize::from(!right);
+        let mut row = format!(
+            "{:5} {:<24} {:<12} {:<8} {verdict}",
+            if right { "ok" } else { "WRONG" },
+            name,
+            text(&summary, "version"),
+            text(&summary, "status")
+        );
+        if let Some(why) = explained.filter(|_| verdict == "notable") {
+            let _ = write!(row, " ({why})");
+        }
+        print(&row);
+        if verdict != "clean" {
+            for file in summary["files"].as_array().into_iter().flatten() {
+                for finding in file["findings"].as_array().into_iter().flatten() {
+                    print(&format!(
+                        "        {} {} in {}: {}",
+                        text(finding, "severity"),
+                        text(finding, "rule"),
+                        text(finding, "phase"),
+                        text(finding, "sentence")
+                    ));
+                }
+                for missing in file["missing"].as_array().into_iter().flatten() {
+                    print(&format!("        missing: {}", missing.as_str().unwrap_or("")));
+                }
+            }
+        }
+    }
+    print(&format!(
+        "{seen} distributions, {wrong} wrong, {:.0} s",
+        began.elapsed().as_secs_f64()
+    ));
+    if seen < names.len() {
+        bail!("{} came to nothing", names.len() - seen);
+    }
+    if wrong > 0 {
+        bail!("{wrong} are called what they are not");
+    }
+    Ok(())
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or("")
+}
