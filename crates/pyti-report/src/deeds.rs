@@ -439,6 +439,30 @@ pub(crate) fn short_process(process: &Process) -> (String, String) {
     (shown_str(name), arguments)
 }
 
+/// Names of a process and of those above it, from the command's own down; of a long way the beginning and the end.
+pub(crate) fn ancestry(traced: &Traced<'_>, process: usize) -> Vec<String> {
+    const BEGIN: usize = 3;
+    const END: usize = 5;
+    let path = traced.tree().path(process);
+    let name = |n: &usize| {
+        traced
+            .trace
+            .processes
+            .get(*n)
+            .map(|process| short_process(process).0)
+    };
+    if path.len() <= BEGIN + END {
+        return path.iter().filter_map(name).collect();
+    }
+    let left = path.len() - BEGIN - END;
+    path[..BEGIN]
+        .iter()
+        .filter_map(name)
+        .chain([format!("… {left} more …")])
+        .chain(path[BEGIN + left..].iter().filter_map(name))
+        .collect()
+}
+
 /// An address, with the name that was resolved to it.
 pub(crate) fn endpoint(to: &Endpoint, traced: &Traced<'_>) -> String {
     match to {

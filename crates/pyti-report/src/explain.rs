@@ -318,27 +318,12 @@ fn ancestry(traced: &Traced<'_>, process: u32) -> String {
     let Ok(process) = usize::try_from(process) else {
         return String::new();
     };
-    let tree = traced.tree();
-    let path = tree.path(process);
-    let names: Vec<String> = path
-        .iter()
-        .filter_map(|n| traced.trace.processes.get(*n))
-        .map(|process| deeds::short_process(process).0)
-        .collect();
+    let shown = deeds::ancestry(traced, process).join(" › ");
     let number = traced
         .trace
         .processes
         .get(process)
         .map_or(0, |process| process.pid);
-    let shown = if names.len() > 8 {
-        format!(
-            "{} › … › {}",
-            names[..3].join(" › "),
-            names[names.len() - 4..].join(" › ")
-        )
-    } else {
-        names.join(" › ")
-    };
     format!("by {shown} (process {number})")
 }
 

@@ -11,6 +11,8 @@ use crate::seen::Traced;
 const FEW: usize = 14;
 /// Rows of a folded tree at most.
 const MOST: usize = 80;
+/// Processes on the way to one that matters.
+const WAY: usize = 16;
 /// Names in a line that stands for folded processes.
 const NAMES: usize = 4;
 
@@ -121,23 +123,28 @@ impl Tree {
         path
     }
 
-    /// The tree folded to what matters: these processes, those that did something notable, and the way to them.
+    /// The tree folded to what matters: these processes, those that did something notable, and the way to them. The
+    /// depth of a row counts the rows above it that are shown.
     pub(crate) fn folded(&self, traced: &Traced<'_>, wanted: &BTreeSet<usize>) -> Vec<Row> {
         let shown = self.shown(traced, wanted);
         let mut rows = Vec::new();
         let mut hidden: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
+        // the nearest process at or above each that is shown; parents come first in the order
+        let mut nearest: Vec<Option<usize>> = vec![None; self.parents.len()];
+        let mut depths: Vec<usize> = vec![0; self.parents.len()];
         for n in &self.order {
-            if !shown.contains(n) {
-                let mut above = self.parent(*n);
-                while let Some(parent) = above.filter(|parent| !shown.contains(parent)) {
-                    above = self.parent(parent);
-                }
+            let above = self.parent(*n).and_then(|parent| nearest[parent]);
+            if shown.contains(n) {
+                nearest[*n] = Some(*n);
+                depths[*n] = above.map_or(0, |above| depths[above] + 1);
+            } else {
+                nearest[*n] = above;
                 hidden.entry(above).or_default().push(*n);
             }
         }
         let fold = |parent: Option<usize>| {
             hidden.get(&parent).map(|processes| Row::Folded {
-                depth: parent.map_or(0, |parent| self.depth(parent) + 1),
+                depth: parent.map_or(0, |parent| depths[parent] + 1),
                 number: processes.len(),
                 names: names(traced.trace, processes),
             })
@@ -145,7 +152,7 @@ impl Tree {
         for n in self.order.iter().filter(|n| shown.contains(n)) {
             rows.push(Row::Process {
                 process: *n,
-                depth: self.depth(*n),
+                depth: depths[*n],
             });
             rows.extend(fold(Some(*n)));
         }
@@ -158,14 +165,17 @@ impl Tree {
             return self.order.iter().copied().collect();
         }
         let notable = notable(traced);
-        let mut shown = BTreeSet::new();
+        let mut shown: BTreeSet<usize> = self.order.first().copied().into_iter().collect();
         for n in wanted.iter().chain(&notable) {
             if shown.len() >= MOST {
                 break;
             }
-            shown.extend(self.path(*n));
+            let path = self.path(*n);
+            // of a long way the beginning and the end
+            let skip = path.len().saturating_sub(WAY);
+            shown.extend(path.iter().take(WAY / 4));
+            shown.extend(path.iter().skip(skip.max(WAY / 4)));
         }
-        shown.extend(self.order.first());
         shown
     }
 }
@@ -214,6 +224,7 @@ fn names(trace: &Trace, processes: &[usize]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pyti_judge::{JobRecord, RecordedTrace, TaskRecord};
     use pyti_model::trace::Process;
 
     use super::*;
@@ -243,6 +254,39 @@ mod tests {
         assert_eq!(tree.order(), [0, 1, 3, 2]);
         assert_eq!(tree.path(3), [0, 1, 3]);
         assert_eq!(tree.depth(3), 2);
+    }
+
+    #[test]
+    fn a_long_chain_is_folded_and_its_end_is_there() {
+        let parents: Vec<Option<u32>> = (0..8000).map(|n: u32| n.checked_sub(1)).collect();
+        let record = JobRecord {
+            tasks: vec![TaskRecord {
+                traces: vec![RecordedTrace {
+                    seq: 3,
+                    attempt: 1,
+                    trace: trace(&parents),
+                }],
+                ..TaskRecord::default()
+            }],
+            ..JobRecord::default()
+        };
+        let judgement = pyti_judge::judge(&record);
+        let seen = crate::seen::Seen::of(&crate::Job::new(&record, &judgement));
+        let traced = seen.traced(3).unwrap();
+        let rows = traced.tree().folded(traced, &BTreeSet::from([7999]));
+        assert!(rows.len() < 30, "{}", rows.len());
+        assert!(
+            rows.iter()
+                .any(|row| matches!(row, Row::Process { process: 7999, depth } if *depth < 20))
+        );
+        let folded: usize = rows
+            .iter()
+            .map(|row| match row {
+                Row::Folded { number, .. } => *number,
+                Row::Process { .. } => 1,
+            })
+            .sum();
+        assert_eq!(folded, 8000, "nobody is forgotten");
     }
 
     #[test]

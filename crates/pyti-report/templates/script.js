@@ -123,6 +123,25 @@
       });
     });
   });
+  document.querySelectorAll(".narrow").forEach(function (find) {
+    var part = find.closest(".part");
+    var said = part.querySelector(".narrowed");
+    var all = Array.from(part.querySelectorAll("tbody tr, .talk"));
+    find.closest(".tools").hidden = false;
+    find.addEventListener("input", function () {
+      var words = find.value.toLowerCase();
+      var n = 0;
+      all.forEach(function (one) {
+        one.hidden = words !== "" && one.textContent.toLowerCase().indexOf(words) < 0;
+        if (!one.hidden) { n += 1; }
+      });
+      part.querySelectorAll(".place").forEach(function (place) {
+        place.hidden = !place.querySelector("tbody tr:not([hidden])");
+        if (words) { place.open = true; }
+      });
+      said.textContent = words ? n + " of " + all.length : "";
+    });
+  });
   var main = document.getElementById("main");
   var everything = Array.from(document.querySelectorAll(".relight"));
   function light(number) {

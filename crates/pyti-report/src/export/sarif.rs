@@ -151,13 +151,7 @@ fn evidence(seen: &Seen<'_>, place: pyti_model::trace::EventRef) -> (String, Opt
     match seen.at(place) {
         Proof::Act(traced, _, act) => {
             let path = act.process.and_then(|n| usize::try_from(n).ok()).map(|process| {
-                let names: Vec<String> = traced
-                    .tree()
-                    .path(process)
-                    .iter()
-                    .filter_map(|n| traced.trace.processes.get(*n))
-                    .map(|process| deeds::short_process(process).0)
-                    .collect();
+                let names = deeds::ancestry(traced, process);
                 format!("{}/{}", shown_str(traced.task), names.join("/"))
             });
             (deeds::say(act, traced).line(), path, Some(act.at_us))

@@ -282,7 +282,7 @@ fn process_part(
         ),
         numbers: lit::numbers(lit.process(traced.seq, n)),
         when: when(process),
-        facts: facts(traced, tree, n, process),
+        facts: facts(traced, n, process),
         name,
         arguments,
         badges,
@@ -334,7 +334,7 @@ fn when(process: &Process) -> String {
     }
 }
 
-fn facts(traced: &Traced<'_>, tree: &Tree, n: usize, process: &Process) -> Vec<(&'static str, String)> {
+fn facts(traced: &Traced<'_>, n: usize, process: &Process) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("executable", shown(&process.executable)),
         ("number in the box", process.pid.to_string()),
@@ -347,12 +347,7 @@ fn facts(traced: &Traced<'_>, tree: &Tree, n: usize, process: &Process) -> Vec<(
         }
         facts.push(("arguments", text));
     }
-    let path: Vec<String> = tree
-        .path(n)
-        .iter()
-        .filter_map(|n| traced.trace.processes.get(*n))
-        .map(|process| deeds::short_process(process).0)
-        .collect();
+    let path = deeds::ancestry(traced, n);
     if path.len() > 1 {
         facts.push(("started by", path[..path.len() - 1].join(" › ")));
     } else if process.parent.is_none() && n > 0 {

@@ -2,7 +2,7 @@
 
 use pyti_model::finding::Judgement;
 use pyti_model::outcome::Verdict;
-use pyti_report::{NoFinding, explain, findings, html, terminal, verdict_lines};
+use pyti_report::{Look, NoFinding, explain, findings, html, terminal, verdict_lines};
 
 use crate::enemy::{EVIL, hostile};
 use crate::support::{PLAIN, wheel};
@@ -294,4 +294,59 @@ fn what_was_found_often_does_not_hide_what_was_found_once() {
     case.found.findings.remove(0);
     let text = verdict_lines(&case.run(), &PLAIN);
     assert!(text.lines().any(|line| line.trim_end().ends_with('…')), "{text}");
+}
+
+#[test]
+fn a_narrow_terminal_of_ascii_is_not_overrun() {
+    let case = harmful();
+    let look = Look {
+        width: 40,
+        ascii: true,
+        ..PLAIN
+    };
+    for text in [
+        terminal(&case.run(), &look),
+        explain(
+            &case.run(),
+            "1",
+            &|_| Some("Ein Satz, der länger ist als eine Zeile.".to_owned()),
+            &look,
+        )
+        .unwrap(),
+    ] {
+        assert!(text.is_ascii(), "{text}");
+        for line in text.lines().filter(|line| !line.contains("pyti ")) {
+            assert!(line.len() <= 41, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_chain_of_thousands_is_a_page_as_any_other() {
+    let mut trace = crate::traced::thief();
+    for n in 5..8000 {
+        trace.processes.push(crate::traced::process(
+            n,
+            Some(n - 1),
+            &["/usr/bin/env", "x"],
+            (0, 9),
+        ));
+    }
+    for act in &mut trace.acts {
+        act.process = Some(7999);
+    }
+    let (judged, seqs) = recorded(&wheel(), &[("import", trace)], Vec::new());
+    let mut found = harmful().found;
+    for place in found.findings.iter_mut().flat_map(|finding| &mut finding.events) {
+        place.seq = seqs[0];
+    }
+    let case = Case { judged, found };
+    let page = html(&case.run());
+    assert!(page.len() < 400_000, "{}", page.len());
+    crate::page::every_link_has_its_target(&page);
+    let text = explain(&case.run(), "1", &|_| None, &PLAIN).unwrap();
+    assert!(
+        text.contains("… 7989 more …") && text.lines().count() < 120,
+        "{text}"
+    );
 }
