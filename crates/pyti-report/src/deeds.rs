@@ -166,7 +166,9 @@ fn parts(act: &Act, traced: &Traced<'_>) -> (Verb, String, Vec<String>) {
             cwd,
             ..
         } => {
-            notes.extend(origin_words(*origin).map(str::to_owned));
+            if !matches!(act.result, Result::Failed(_)) {
+                notes.extend(origin_words(*origin).map(str::to_owned));
+            }
             if !sockets.is_empty() {
                 let which: Vec<&str> = sockets.iter().map(|fd| stream(*fd)).collect();
                 notes.push(format!("its {} a network connection", are(&which)));

@@ -428,7 +428,7 @@ fn wrapped(text: &str, room: usize, look: &Look) -> Vec<String> {
 fn tree(traced: &Traced<'_>, marked: &BTreeMap<usize, Vec<usize>>, look: &Look) -> Vec<String> {
     let tree = traced.tree();
     let wanted: BTreeSet<usize> = marked.keys().copied().collect();
-    let path: BTreeSet<usize> = wanted.iter().flat_map(|n| tree.path(*n)).collect();
+    let path = tree.ways(&wanted);
     let columns = look.columns();
     let rows = tree.folded(traced, &wanted);
     let depths: Vec<usize> = rows

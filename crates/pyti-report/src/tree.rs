@@ -123,6 +123,19 @@ impl Tree {
         path
     }
 
+    /// These processes and all above them.
+    pub(crate) fn ways(&self, wanted: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut ways = BTreeSet::new();
+        for n in wanted.iter().filter(|n| **n < self.parents.len()) {
+            let mut at = Some(*n);
+            // whoever is in it has all above in it, too
+            while let Some(process) = at.filter(|process| ways.insert(*process)) {
+                at = self.parent(process);
+            }
+        }
+        ways
+    }
+
     /// The tree folded to what matters: these processes, those that did something notable, and the way to them. The
     /// depth of a row counts the rows above it that are shown.
     pub(crate) fn folded(&self, traced: &Traced<'_>, wanted: &BTreeSet<usize>) -> Vec<Row> {
@@ -253,6 +266,7 @@ mod tests {
         let tree = Tree::of(&trace(&[None, Some(0), Some(0), Some(1)]));
         assert_eq!(tree.order(), [0, 1, 3, 2]);
         assert_eq!(tree.path(3), [0, 1, 3]);
+        assert_eq!(tree.ways(&BTreeSet::from([3, 1, 9])), BTreeSet::from([0, 1, 3]));
         assert_eq!(tree.depth(3), 2);
     }
 

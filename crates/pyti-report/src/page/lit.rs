@@ -52,11 +52,16 @@ impl Lit {
                 if !new {
                     continue;
                 }
-                for n in traced.tree().path(process) {
-                    lit.paths
+                // whoever is lit for this finding has all above lit, too
+                let mut at = Some(process);
+                while let Some(n) = at {
+                    let new = lit
+                        .paths
                         .entry((traced.seq, n))
                         .or_default()
-                        .insert(number, severity);
+                        .insert(number, severity)
+                        .is_none();
+                    at = traced.tree().parent(n).filter(|_| new);
                 }
             }
         }
