@@ -16,6 +16,7 @@ mod engine;
 mod facts;
 mod gather;
 mod kind;
+mod other_names;
 mod pathfile;
 mod place;
 mod rule;

@@ -405,6 +405,32 @@ fn a_fork_is_told_by_its_parents_program_and_the_more_telling_comes_first() {
 }
 
 #[test]
+fn another_name_hides_nothing() {
+    let link = |path: &str, to: &str| Deed::Link {
+        path: path.into(),
+        to: to.into(),
+        symbolic: true,
+    };
+    let by_link = World::of("import")
+        .does(link("/tmp/s", "/home/dev/.ssh"))
+        .read("/tmp/s/id_rsa");
+    assert_eq!(by_link.comes_to().1, ["decoy-read", "ssh-keys-read"]);
+    let moved = World::of("import")
+        .rename("/home/dev/.aws/credentials", "/tmp/x")
+        .read("/tmp/x");
+    assert!(moved.comes_to().1.contains(&"decoy-read".to_owned()));
+    // nor does a link from what is watched to what is not
+    let away = World::of("import")
+        .does(link("/home/dev/.bashrc", "/tmp/b"))
+        .write("/home/dev/.bashrc");
+    assert_eq!(away.comes_to().1, ["shell-startup-written"]);
+    let harmless = World::of("import")
+        .does(link("/tmp/s", "/home/dev/src"))
+        .read("/tmp/s/a.py");
+    assert_eq!(harmless.judge().verdict, Verdict::Clean);
+}
+
+#[test]
 fn known_path_files_are_known_by_the_names_that_installations_give() {
     let site = "/home/dev/venv/lib/python3.13/site-packages";
     let text = "import __editable___sample_finder; __editable___sample_finder.install()\n";

@@ -1,6 +1,6 @@
 //! Execution, network, evasion, impact.
 
-use pyti_model::effect::Limit;
+use pyti_model::effect::{Changed, Limit};
 use pyti_model::raw::WheelComparison;
 use pyti_model::trace::{Deed, Origin, Result};
 
@@ -323,6 +323,27 @@ pub(super) fn acting() -> Vec<Case> {
                 w.remove(&format!("/home/dev/.cache/sample/{n}"))
                     .remove(&format!("/tmp/{n}"))
                     .remove(&format!("/home/dev/src/build/{n}.o"))
+            }),
+        ),
+        (
+            "home-overwritten",
+            many(import(), 5, |w, n| {
+                w.changes(&format!("/home/dev/notes/{n}.txt"), Changed::Modified, 10)
+            }),
+            many(import(), 9, |w, n| {
+                w.changes(&format!("/home/dev/notes/{n}.txt"), Changed::Added, 10)
+                    .changes(&format!("/home/dev/.cache/sample/{n}"), Changed::Modified, 10)
+            }),
+        ),
+        (
+            "setuid-made",
+            import().does(Deed::Mode {
+                path: "/tmp/sh".into(),
+                mode: 0o4755,
+            }),
+            import().does(Deed::Mode {
+                path: "/tmp/sh".into(),
+                mode: 0o755,
             }),
         ),
         (
