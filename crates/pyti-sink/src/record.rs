@@ -53,8 +53,8 @@ pub(crate) struct Notes {
     exchanges: Vec<Exchange>,
     /// Their bodies, by place.
     bodies: Vec<Piece>,
-    /// Bytes that may still be kept of what was said, and of what was understood.
-    room: (usize, usize),
+    /// Bytes that may still be kept.
+    room: Room,
     most: usize,
     budget: Budget,
     dropped: Rc<RefCell<Dropped>>,
@@ -63,9 +63,8 @@ pub(crate) struct Notes {
 impl Notes {
     /// Takes what was said.
     pub(crate) fn said(&mut self, bytes: &[u8]) {
-        let wanted = bytes.len().min(self.room.0);
-        let granted = self.budget.take(wanted);
-        self.room.0 -= granted;
+        let granted = self.budget.take(bytes.len().min(self.room.said));
+        self.room.said -= granted;
         self.sent.append(bytes, granted);
     }
 
@@ -76,8 +75,8 @@ impl Notes {
             return None;
         }
         let exchange = Exchange {
-            verb: self.keep(verb),
-            target: self.keep(target),
+            verb: self.keep(verb, 32),
+            target: self.keep(target, 256),
             host: None,
             headers: Vec::new(),
             body: Captured::default(),
@@ -95,21 +94,22 @@ impl Notes {
             self.dropped.borrow_mut().headers += 1;
             return;
         }
-        let field = (self.keep(name), self.keep(value));
+        let field = (self.keep(name, 0), self.keep(value, 0));
         self.exchanges[place].headers.push(field);
     }
 
     /// Whom a question is for.
     pub(crate) fn host(&mut self, place: Option<usize>, host: &[u8]) {
         let Some(place) = place else { return };
-        let host = self.keep(host);
+        let host = self.keep(host, 256);
         self.exchanges[place].host = Some(host);
     }
 
     /// A piece of the body of a question.
     pub(crate) fn body(&mut self, place: Option<usize>, bytes: &[u8]) {
         let Some(place) = place else { return };
-        let granted = self.grant(bytes.len());
+        let granted = self.budget.take(bytes.len().min(self.room.bodies));
+        self.room.bodies -= granted;
         self.bodies[place].append(bytes, granted);
     }
 
@@ -126,16 +126,21 @@ impl Notes {
         self.answer(place, answer);
     }
 
-    fn grant(&mut self, wanted: usize) -> usize {
-        let granted = self.budget.take(wanted.min(self.room.1));
-        self.room.1 -= granted;
-        granted
-    }
-
-    fn keep(&mut self, bytes: &[u8]) -> Foreign {
-        let granted = self.grant(bytes.len().min(FIELD));
+    /// Keeps a field: as much as there is room for, and `least` bytes in any case, so that a long field hides no other.
+    fn keep(&mut self, bytes: &[u8], least: usize) -> Foreign {
+        let wanted = bytes.len().min(FIELD);
+        let granted = self.budget.take(wanted.min(self.room.fields.max(least)));
+        self.room.fields = self.room.fields.saturating_sub(granted);
         Foreign::new(&bytes[..granted])
     }
+}
+
+/// Bytes that may still be kept of one conversation: of what was said, of the bodies of its questions, and of their fields, so
+/// that none of them hides another.
+struct Room {
+    said: usize,
+    bodies: usize,
+    fields: usize,
 }
 
 /// The beginning of something, and its whole length.
@@ -220,7 +225,11 @@ impl Ledger {
             sent: Piece::default(),
             exchanges: Vec::new(),
             bodies: Vec::new(),
-            room: (self.caps.conversation_bytes, self.caps.conversation_bytes),
+            room: Room {
+                said: self.caps.conversation_bytes,
+                bodies: self.caps.conversation_bytes,
+                fields: self.caps.conversation_bytes,
+            },
             most: self.caps.exchanges,
             budget: self.budget.clone(),
             dropped: Rc::clone(&self.dropped),
@@ -439,6 +448,26 @@ mod tests {
         assert_eq!(heads, [(10, 16, "raw"), (5, 16, "raw")]);
         assert_eq!(report.losses, [Loss::Contacts { dropped: 1 }]);
         assert_eq!(report.counts[0].what, "sink_bytes_dropped");
+    }
+
+    #[test]
+    fn long_bodies_and_fields_hide_no_later_question() {
+        let ledger = ledger(Caps::default());
+        let mut notes = ledger.notes();
+        let place = notes.asked(b"POST", b"/big");
+        notes.body(place, &b"x".repeat(100_000));
+        for _ in 0..HEADERS {
+            notes.header(place, b"a", &[b'y'; FIELD]);
+        }
+        let place = notes.asked(b"GET", b"/later");
+        notes.host(place, b"a.example");
+        let later = &notes.exchanges[1];
+        assert_eq!(
+            (later.verb.as_bytes(), later.target.as_bytes()),
+            (&b"GET"[..], &b"/later"[..])
+        );
+        assert_eq!(later.host.as_ref().unwrap().as_bytes(), b"a.example");
+        assert_eq!(notes.exchanges[0].headers.last().unwrap().1.len(), 0);
     }
 
     #[test]

@@ -18,8 +18,9 @@ pub(crate) struct Asked {
     pub(crate) host: Option<Vec<u8>>,
     upgrade: bool,
     key: Option<Vec<u8>>,
-    /// `Metadata-Flavor: Google`, or `Metadata: true`.
-    pub(crate) flavour: bool,
+    /// `Metadata-Flavor`, as Google wants it, and `Metadata`, as Azure does.
+    pub(crate) google: bool,
+    pub(crate) azure: bool,
 }
 
 impl Asked {
@@ -39,8 +40,10 @@ impl Asked {
             self.upgrade = value.eq_ignore_ascii_case(b"websocket");
         } else if is("sec-websocket-key") {
             self.key = Some(value.to_vec());
-        } else if is("metadata-flavor") || is("metadata") {
-            self.flavour = true;
+        } else if is("metadata-flavor") {
+            self.google = true;
+        } else if is("metadata") {
+            self.azure = true;
         }
     }
 

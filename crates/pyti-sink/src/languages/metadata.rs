@@ -18,7 +18,9 @@ pub(super) fn answer(asked: &Asked, host: &str, credentials: &Credentials, place
     } else if containers.iter().any(|one| called(one)) {
         containers_of_aws(credentials)
     } else if link_local.iter().any(|one| called(one)) {
-        if asked.path().starts_with("/metadata/") {
+        if asked.google {
+            google(asked, credentials)
+        } else if asked.path().starts_with("/metadata/") {
             azure(asked, credentials)
         } else {
             aws(asked, credentials)
@@ -41,7 +43,7 @@ fn google(asked: &Asked, credentials: &Credentials) -> Answer {
         .trim_start_matches("/computeMetadata/v1")
         .trim_matches('/');
     let mut answer = match below {
-        _ if !asked.flavour && asked.path() != "/" => Answer::new(
+        _ if !asked.google && asked.path() != "/" => Answer::new(
             403,
             "text/html",
             "Missing required header \"Metadata-Flavor\": \"Google\"\n",
@@ -147,7 +149,7 @@ fn containers_of_aws(credentials: &Credentials) -> Answer {
 }
 
 fn azure(asked: &Asked, credentials: &Credentials) -> Answer {
-    if !asked.flavour {
+    if !asked.azure {
         return Answer::new(
             400,
             "application/json",

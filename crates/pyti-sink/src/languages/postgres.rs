@@ -102,6 +102,35 @@ impl Postgres {
     }
 }
 
+const NO_ROWS: &str = "SELECT 0";
+/// A row would have one column of text, without a name.
+const ONE_COLUMN: &[u8] = b"T\0\0\0\x21\0\x01?column?\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
+
+/// What a server says that has done it.
+fn tag(query: &[u8]) -> String {
+    let word: String = query
+        .trim_ascii_start()
+        .iter()
+        .take(16)
+        .take_while(|byte| byte.is_ascii_alphabetic())
+        .map(|byte| char::from(byte.to_ascii_uppercase()))
+        .collect();
+    match word.as_str() {
+        "SELECT" | "WITH" | "SHOW" | "VALUES" | "TABLE" | "" => NO_ROWS.to_owned(),
+        "INSERT" => "INSERT 0 1".to_owned(),
+        "UPDATE" | "DELETE" | "COPY" => format!("{word} 0"),
+        _ => word,
+    }
+}
+
+fn done(tag: &str, scene: &mut Scene<'_>) {
+    let length = u32::try_from(4 + tag.len() + 1).unwrap_or(0);
+    scene.say(b"C");
+    scene.say(&length.to_be_bytes());
+    scene.say(tag.as_bytes());
+    scene.say(&[0]);
+}
+
 fn message(letter: u8, body: &[u8], scene: &mut Scene<'_>) {
     const READY: &[u8] = &[b'Z', 0, 0, 0, 5, b'I'];
     let text = body.strip_suffix(&[0]).unwrap_or(body);
@@ -120,9 +149,12 @@ fn message(letter: u8, body: &[u8], scene: &mut Scene<'_>) {
         b'Q' => {
             let place = scene.notes.asked(b"Query", b"");
             scene.notes.body(place, text);
-            scene.notes.answer(place, "SELECT 0");
-            scene.say(&[b'C', 0, 0, 0, 13]);
-            scene.say(b"SELECT 0\0");
+            let tag = tag(text);
+            scene.notes.answer(place, &tag);
+            if tag == NO_ROWS {
+                scene.say(ONE_COLUMN);
+            }
+            done(&tag, scene);
             scene.say(READY);
         }
         b'P' => {
@@ -135,12 +167,13 @@ fn message(letter: u8, body: &[u8], scene: &mut Scene<'_>) {
             scene.notes.body(place, text);
             scene.say(&[b'2', 0, 0, 0, 4]);
         }
-        // no rows, whatever is described or executed
-        b'D' => scene.say(&[b'n', 0, 0, 0, 4]),
-        b'E' => {
-            scene.say(&[b'C', 0, 0, 0, 13]);
-            scene.say(b"SELECT 0\0");
+        // parameters are not asked for by number; no rows, whatever is described or executed
+        b'D' if text.starts_with(b"S") => {
+            scene.say(&[b't', 0, 0, 0, 6, 0, 0]);
+            scene.say(ONE_COLUMN);
         }
+        b'D' => scene.say(ONE_COLUMN),
+        b'E' => done(NO_ROWS, scene),
         b'S' => scene.say(READY),
         b'X' => scene.next = Next::Close,
         _ => {}

@@ -25,6 +25,8 @@ pub(super) fn recognise(said: &[u8]) -> Option<bool> {
 #[derive(Default)]
 pub(crate) struct Redis {
     buffer: Vec<u8>,
+    /// The client wants the third version, which writes "nothing" differently.
+    third: bool,
 }
 
 enum Read {
@@ -52,7 +54,7 @@ impl Talk for Redis {
                 }
                 Read::Whole(words, length) => {
                     at += length;
-                    command(&words, scene);
+                    self.command(&words, scene);
                 }
             }
         }
@@ -60,28 +62,37 @@ impl Talk for Redis {
     }
 }
 
-fn command(words: &[Vec<u8>], scene: &mut Scene<'_>) {
-    let Some((verb, rest)) = words.split_first() else {
-        return;
-    };
-    let answer: &[u8] = match verb.to_ascii_uppercase().as_slice() {
-        b"PING" => b"+PONG\r\n",
-        b"GET" | b"HGET" => b"$-1\r\n",
-        b"KEYS" | b"HGETALL" | b"SMEMBERS" | b"LRANGE" | b"COMMAND" => b"*0\r\n",
-        b"INFO" => b"$48\r\n# Server\r\nredis_version:7.0.15\r\nredis_mode:single\r\n",
-        b"EXISTS" | b"DEL" | b"INCR" | b"LPUSH" | b"RPUSH" | b"SADD" | b"PUBLISH" => b":1\r\n",
-        b"CONFIG" if rest.first().is_some_and(|word| word.eq_ignore_ascii_case(b"get")) => b"*0\r\n",
-        b"HELLO" => b"-ERR unknown command 'HELLO'\r\n",
-        _ => b"+OK\r\n",
-    };
-    let place = scene.notes.asked(verb, rest.first().map_or(b"", Vec::as_slice));
-    for word in rest.iter().skip(1) {
-        scene.notes.body(place, word);
-        scene.notes.body(place, b" ");
+impl Redis {
+    fn command(&mut self, words: &[Vec<u8>], scene: &mut Scene<'_>) {
+        let Some((verb, rest)) = words.split_first() else {
+            return;
+        };
+        let answer: &[u8] = match verb.to_ascii_uppercase().as_slice() {
+            b"PING" => b"+PONG\r\n",
+            b"GET" | b"HGET" if self.third => b"_\r\n",
+            b"GET" | b"HGET" => b"$-1\r\n",
+            b"KEYS" | b"HGETALL" | b"SMEMBERS" | b"LRANGE" | b"COMMAND" => b"*0\r\n",
+            b"INFO" => b"$48\r\n# Server\r\nredis_version:7.0.15\r\nredis_mode:single\r\n",
+            b"EXISTS" | b"DEL" | b"INCR" | b"LPUSH" | b"RPUSH" | b"SADD" | b"PUBLISH" => b":1\r\n",
+            b"CONFIG" if rest.first().is_some_and(|word| word.eq_ignore_ascii_case(b"get")) => b"*0\r\n",
+            b"HELLO" if rest.first().is_some_and(|version| version == b"3") => {
+                self.third = true;
+                b"%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n"
+            }
+            b"HELLO" => {
+                b"*6\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:2\r\n"
+            }
+            _ => b"+OK\r\n",
+        };
+        let place = scene.notes.asked(verb, rest.first().map_or(b"", Vec::as_slice));
+        for word in rest.iter().skip(1) {
+            scene.notes.body(place, word);
+            scene.notes.body(place, b" ");
+        }
+        let short = std::str::from_utf8(answer).unwrap_or_default().lines().next();
+        scene.notes.answer(place, short.unwrap_or_default());
+        scene.say(answer);
     }
-    let short = std::str::from_utf8(answer).unwrap_or_default().lines().next();
-    scene.notes.answer(place, short.unwrap_or_default());
-    scene.say(answer);
 }
 
 /// Reads one command off the front.

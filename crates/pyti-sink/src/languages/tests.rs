@@ -432,6 +432,7 @@ fn clouds_tell_a_machine_about_itself() {
     let google = "GET /computeMetadata/v1/instance/service-accounts/default/token HTTP/1.1\r\nHost: metadata.google.internal";
     assert!(ask(aws, google).contains("403"), "without its header");
     assert!(ask(aws, &format!("{google}\r\nMetadata-Flavor: Google")).contains("ya29.decoy"));
+    assert!(ask(aws, "GET / HTTP/1.1\r\nMetadata-Flavor: Google").contains("Metadata-Flavor: Google"));
     let azure = "GET /metadata/identity/oauth2/token?resource=x HTTP/1.1\r\nMetadata: true";
     assert!(ask(aws, azure).contains("eyJdecoy"));
     assert_eq!(
