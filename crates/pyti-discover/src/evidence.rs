@@ -13,6 +13,16 @@ pub(crate) fn at(tree: &dyn Tree, file: &str, needle: &str, what: impl Into<Stri
     }
 }
 
+/// Evidence at the first line that contains the first of these texts that is there.
+pub(crate) fn at_one_of(tree: &dyn Tree, file: &str, needles: &[&str], what: impl Into<String>) -> Evidence {
+    let line = needles.iter().map(|needle| line(tree, file, needle)).find(|line| *line > 0);
+    Evidence {
+        what: what.into(),
+        file: file.to_owned(),
+        line: line.unwrap_or(0),
+    }
+}
+
 /// The first line that contains `needle`, from 1; 0 when there is none.
 pub(crate) fn line(tree: &dyn Tree, file: &str, needle: &str) -> u32 {
     if needle.is_empty() {

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// List, show or try the rules by which recordings are judged
     Rules(RulesArgs),
+    /// Show how the tests of a distribution would be run, and why so
+    Recipe(RecipeArgs),
     /// Try whether a box can be opened here, step by step
     Doctor,
     /// Show or prune the caches
@@ -376,6 +378,28 @@ pub(crate) enum RulesCommand {
         #[arg(default_value = "last")]
         run: String,
     },
+}
+
+/// The source distribution is read in a box; nothing of it runs.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RecipeArgs {
+    /// A name, name==version, an sdist, or a folder with a project
+    pub(crate) target: String,
+    /// An interpreter
+    #[arg(short, long, value_name = "VERSION")]
+    pub(crate) python: Option<String>,
+    /// Allow pre-releases
+    #[arg(long)]
+    pub(crate) pre: bool,
+    /// Fetch nothing: use what is cached
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Base address of the index
+    #[arg(long, value_name = "URL")]
+    pub(crate) index_url: Option<String>,
+    /// JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,6 +9,7 @@ mod diff;
 mod doctor;
 mod live;
 mod output;
+mod recipe;
 mod recorded;
 mod run;
 mod runs;
@@ -87,6 +88,7 @@ fn dispatch(args: Args) -> anyhow::Result<u8> {
         Command::Judge(options) => safety::judge(&options, &look),
         Command::Explain(options) => safety::explain(&options, &look),
         Command::Rules(options) => safety::rules(&options),
+        Command::Recipe(options) => recipe::recipe(&options, &look),
         Command::Doctor => doctor::doctor(&look),
         Command::Cache(options) => cache::cache(options),
         Command::Config(options) => config::command(&options),
