@@ -13,6 +13,7 @@ mod http1;
 mod http2;
 mod line;
 mod lookup;
+mod mailbox;
 mod metadata;
 mod postgres;
 mod redis;
@@ -122,9 +123,12 @@ pub(crate) fn greeting(place: &Place, waited: bool) -> Option<Vec<u8>> {
         990 if place.encrypted || waited => format!("220 {name} FTP server ready.\r\n"),
         22 => "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u2\r\n".to_owned(),
         110 => "+OK POP3 ready\r\n".to_owned(),
+        995 if place.encrypted || waited => "+OK POP3 ready\r\n".to_owned(),
         143 => "* OK IMAP4rev1 ready\r\n".to_owned(),
+        993 if place.encrypted || waited => "* OK IMAP4rev1 ready\r\n".to_owned(),
         // here the client begins, and may take its time
-        53 | 80 | 443 | 465 | 990 | 993 | 3128 | 5432 | 6379 | 8000 | 8080 | 8443 | 8888 | PASSIVE_PORT => {
+        53 | 80 | 443 | 465 | 990 | 993 | 995 | 3128 | 5432 | 6379 | 8000 | 8080 | 8443 | 8888
+        | PASSIVE_PORT => {
             return None;
         }
         // mail and files begin alike
@@ -157,6 +161,8 @@ pub(crate) fn recognise(said: &[u8], place: &Place, over: bool) -> First {
         PASSIVE_PORT => return First::Is(Box::new(Plain("ftp-data"))),
         22 => return First::Is(Box::new(Plain("ssh"))),
         25 | 465 | 587 | 2525 if !http => return First::Is(Box::<smtp::Smtp>::default()),
+        143 | 993 if !http => return First::Is(Box::<mailbox::Imap>::default()),
+        110 | 995 if !http => return First::Is(Box::<mailbox::Pop3>::default()),
         21 | 990 if !http => return First::Is(Box::<ftp::Ftp>::default()),
         _ => {}
     }

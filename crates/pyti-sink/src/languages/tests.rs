@@ -330,6 +330,33 @@ fn mail_is_taken_with_names_and_passwords() {
 }
 
 #[test]
+fn mailboxes_are_empty_and_open() {
+    let said = b"a1 CAPABILITY\r\na2 LOGIN me {6}\r\nsecret\r\na3 APPEND Drafts {4+}\r\nloot\r\na4 SELECT INBOX\r\na5 LOGOUT\r\n";
+    for outcome in [say(ANY, 143, &[said]), slowly(ANY, 143, said)] {
+        assert_eq!(outcome.said.language, "imap");
+        let expected = [
+            ["CAPABILITY", "", "", "OK"],
+            ["LOGIN", "me {6}", "secret", "OK"],
+            ["APPEND", "Drafts {4+}", "loot", "OK"],
+            ["SELECT", "INBOX", "", "OK"],
+            ["LOGOUT", "", "", "OK"],
+        ];
+        assert_eq!(outcome.questions(), expected.map(|one| one.map(str::to_owned)));
+        assert!(outcome.closed);
+    }
+    assert!(say(ANY, 143, &[b"a1 STARTTLS\r\n"]).tls);
+    let said = b"USER me\r\nPASS secret\r\nSTAT\r\nRETR 1\r\nQUIT\r\n";
+    for outcome in [say(ANY, 110, &[said]), slowly(ANY, 110, said)] {
+        assert_eq!(outcome.said.language, "pop3");
+        assert_eq!(
+            outcome.text(),
+            "+OK\r\n+OK\r\n+OK 0 0\r\n-ERR no such message\r\n+OK\r\n"
+        );
+        assert!(outcome.closed && outcome.questions()[1][1] == "secret");
+    }
+}
+
+#[test]
 fn files_are_taken_over_ftp() {
     let said = b"USER anonymous\r\nPASS me@example\r\nTYPE I\r\nPASV\r\nSTOR loot.zip\r\nQUIT\r\n";
     let outcome = say(ANY, 2121, &[said]);
@@ -482,6 +509,8 @@ fn sessions() -> Vec<(u16, Vec<u8>)> {
         (3333, b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n".to_vec()),
         (6379, b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n".to_vec()),
         (5432, b"\0\0\0\x0b\0\x03\0\0a\0\0p\0\0\0\x06x\0Q\0\0\0\x06x\0".to_vec()),
+        (143, b"a LOGIN {3}\r\nabc d\r\nb AUTHENTICATE PLAIN\r\nx\r\nc IDLE\r\nDONE\r\nd APPEND x {2+}\r\nab\r\n".to_vec()),
+        (110, b"USER a\r\nAUTH PLAIN\r\nx\r\nLIST\r\nQUIT\r\n".to_vec()),
         (53, b"\0\x1b\xab\xcd\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01".to_vec()),
     ]
 }
@@ -491,7 +520,7 @@ proptest! {
 
     #[test]
     fn anything_may_be_said_in_any_pieces(
-        port in prop::sample::select(vec![21u16, 22, 25, 53, 80, 443, 3333, 4444, 5432, 6379, 50_021]),
+        port in prop::sample::select(vec![21u16, 22, 25, 53, 80, 110, 143, 443, 3333, 4444, 5432, 6379, 50_021]),
         pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..6),
     ) {
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
@@ -500,7 +529,7 @@ proptest! {
 
     #[test]
     fn bent_sessions_do_no_harm(
-        which in 0usize..10,
+        which in 0usize..12,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         cut in any::<prop::sample::Index>(),
         twice in any::<bool>(),
