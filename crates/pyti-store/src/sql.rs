@@ -232,6 +232,9 @@ mod tests {
     fn database() -> Connection {
         let mut conn = Connection::open_in_memory().unwrap();
         crate::schema::migrate(&mut conn, crate::schema::NEWEST).unwrap();
+        // as the store opens it: plans that hold whatever is bound
+        conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .unwrap();
         conn
     }
 

@@ -11,6 +11,7 @@ use pyti_dispatch::{
     State, Worker, WorkerId,
 };
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::blobs::Blobs;
 use crate::clock::{Clock, Running};
@@ -110,6 +111,8 @@ pub(crate) fn connect(database: &Path) -> Result<Connection> {
     let conn = Connection::open(database)?;
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.set_prepared_statement_cache_capacity(128);
+    // a plan does not depend on the values that are bound, so a statement is never prepared anew for them
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = 1; PRAGMA cache_size = -65536; \
          PRAGMA journal_size_limit = 67108864",
