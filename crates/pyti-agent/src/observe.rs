@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use pyti_box::protocol::PROGRAM;
 use pyti_graph::TaskError;
-use pyti_model::trace::{Act, DecoyUse, Deed, Form, Trace};
+use pyti_model::event::Event;
+use pyti_model::foreign::Foreign;
+use pyti_model::trace::{Act, DecoyUse, Deed, Form, Result as Attempt, Trace};
 use pyti_sandbox::{Command, Done, Lower, Network};
 
 use crate::job::{Cx, Job};
@@ -64,7 +66,10 @@ impl Job {
             return self.run(cx, command);
         };
         planted.furnish(command);
-        command.quiet = planted::quiet();
+        match phase {
+            Phase::Install => command.filled = planted::environments(),
+            _ => command.quiet = planted::environments(),
+        }
         command.trace = phase.form();
         let (plain_env, plain_binds) = (command.env.clone(), command.binds.clone());
         if phase.is_simulated() {
@@ -84,6 +89,27 @@ impl Job {
             done = self.run(cx, command)?;
         }
         Ok(done)
+    }
+
+    /// Records what the interpreter itself told. It is claimed by the process, and belongs to no process of the trace.
+    pub(crate) fn tell_audits(&self, cx: &Cx<'_>, audits: Vec<(String, Foreign)>) {
+        if self.planted.is_none() || audits.is_empty() {
+            return;
+        }
+        let act = |(name, text)| Act {
+            at_us: 0,
+            process: None,
+            result: Attempt::Done,
+            times: 1,
+            deed: Deed::Audit { name, text },
+        };
+        self.events.send(Event::Traced {
+            task: cx.task().to_string(),
+            trace: Box::new(Trace {
+                acts: audits.into_iter().map(act).collect(),
+                ..Trace::default()
+            }),
+        });
     }
 
     /// certifi's file in the environment of a command, unless it belongs to what is tested.

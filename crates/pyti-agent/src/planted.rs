@@ -169,7 +169,7 @@ pub(crate) fn certifi(site_packages: &str) -> PathBuf {
     Path::new(site_packages).join("certifi/cacert.pem")
 }
 
-/// Folders whose files are only counted when the interpreter reads them.
-pub(crate) fn quiet() -> Vec<PathBuf> {
+/// Folders of environments: what is usual there is only counted.
+pub(crate) fn environments() -> Vec<PathBuf> {
     vec![PathBuf::from(VENV)]
 }

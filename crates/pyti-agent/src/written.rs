@@ -19,6 +19,8 @@ const TOLD: usize = 200;
 const DIGESTED: u64 = 32 << 20;
 /// First bytes that are shown.
 const PREVIEW: usize = 512;
+/// The same of a `.pth` file.
+const PTH: usize = 4096;
 /// First bytes of each file that are searched, and of all together.
 const SEARCHED: usize = 256 << 10;
 const SEARCHED_IN_ALL: usize = 16 << 20;
@@ -67,7 +69,10 @@ pub(crate) fn read(layer: &Layer, changes: &[Change]) -> Read {
                 path: change.path.clone(),
                 sha256,
                 size: change.size.unwrap_or(head.len() as u64),
-                preview: Foreign::new(&head[..head.len().min(PREVIEW)]),
+                // what runs at every start is kept whole, so that known texts can be told
+                preview: Foreign::new(
+                    &head[..head.len().min(if path.ends_with(".pth") { PTH } else { PREVIEW })],
+                ),
                 program,
             });
         }

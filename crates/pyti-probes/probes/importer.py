@@ -18,12 +18,42 @@ import pyti_results as results
 sys.path[0:1] = []
 
 
+def listen():
+    """Tells of code that is decoded and executed by somebody else than the import system (PEP 578)."""
+    decoded = {"marshal.loads", "marshal.load", "code.__new__"}
+    ours = ("importlib", "_frozen_importlib", "zipimport", "zipfile", "copyreg")
+    told = []
+    get_frame, tell = sys._getframe, results.tell
+
+    def hook(event, arguments):
+        if event not in decoded and (event != "exec" or not told):
+            return
+        try:
+            frame = get_frame(1)
+            name = str(frame.f_globals.get("__name__", ""))
+            if name.startswith(ours) or len(told) >= 50:
+                return
+            text = "%s:%d" % (frame.f_code.co_filename, frame.f_lineno)
+            if (event, text) not in told:
+                told.append((event, text))
+                tell(audit=event, text=text[:300])
+        except Exception:
+            pass
+
+    try:
+        sys.addaudithook(hook)
+    except AttributeError:
+        # Python 3.7 has none
+        pass
+
+
 def child(modules, pipe, spare):
     results.open_results(pipe)
     results.spare(spare)
     faulthandler.enable(all_threads=True)
     sys.argv[:] = [""]
     import importlib
+    listen()
     for module in modules:
         results.tell(begin=module)
         began = time.monotonic()
@@ -79,6 +109,8 @@ def batch(modules, limit, top):
             return
         if "begin" in message:
             current, began = message["begin"], time.monotonic()
+        elif "audit" in message:
+            results.tell(**message)
         elif "module" in message:
             done.append(message["module"])
             message["top_level"] = top

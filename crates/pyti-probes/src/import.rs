@@ -43,6 +43,11 @@ enum Line {
         signal: Option<i32>,
         error: Option<RawError>,
     },
+    Audit {
+        audit: String,
+        #[serde(default)]
+        text: String,
+    },
     Finished {
         finished: bool,
     },
@@ -54,6 +59,7 @@ pub fn parse(results: &[u8]) -> (Import, Option<Loss>) {
     let (mut modules, mut complete) = (Vec::new(), false);
     for line in lines {
         match line {
+            Line::Audit { .. } => {}
             Line::Finished { finished } => complete |= finished,
             Line::Module {
                 module,
@@ -94,6 +100,18 @@ pub fn parse(results: &[u8]) -> (Import, Option<Loss>) {
     (Import { modules }, loss)
 }
 
+/// What the interpreter told of code that was decoded and executed (PEP 578): name of the event, and where.
+pub fn audits(results: &[u8]) -> Vec<(String, Foreign)> {
+    lines::read::<Line>(results)
+        .0
+        .into_iter()
+        .filter_map(|line| match line {
+            Line::Audit { audit, text } => Some((audit, Foreign::from(text))),
+            _ => None,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +124,12 @@ mod tests {
         assert_eq!(import.modules.len(), 2);
         assert_eq!(import.modules[1].outcome, ImportOutcome::Crashed { signal: 11 });
         assert!(loss.is_some());
-        let whole = [&text[..], b"{\"finished\":true}\n"].concat();
+        let whole = [
+            &text[..],
+            b"{\"audit\":\"exec\",\"text\":\"/x/a.py:3\"}\n{\"finished\":true}\n",
+        ]
+        .concat();
         assert_eq!(parse(&whole).1, None);
+        assert_eq!(audits(&whole), [("exec".to_owned(), Foreign::from("/x/a.py:3"))]);
     }
 }

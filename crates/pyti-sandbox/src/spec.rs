@@ -80,6 +80,9 @@ pub struct Command {
     /// Folders of environments: code that is read there, and bytecode that is written, is only counted. Of two that
     /// hold a path, of these and of `watched`, the longer one decides.
     pub quiet: Vec<PathBuf>,
+    /// Folders that the command is there to fill (an installer's): what is written there is only counted, since the
+    /// changes list it.
+    pub filled: Vec<PathBuf>,
 }
 
 /// Who hears output while it comes.
@@ -116,6 +119,7 @@ impl Command {
             trace: Form::None,
             watched: Vec::new(),
             quiet: vec![PathBuf::from("/home/dev/venv")],
+            filled: Vec::new(),
         }
     }
 }

@@ -210,11 +210,12 @@ impl Keeper {
                     self.payloads += 1;
                     Keep::List
                 }
-                Place::Quiet => Keep::Count("open_environment"),
+                Place::Quiet | Place::Filled => Keep::Count("open_environment"),
                 _ if toolchain => Keep::Count("toolchain"),
                 _ => Keep::List,
             },
             _ if place == Place::Quiet && is_bytecode(deed) => Keep::Count("bytecode"),
+            _ if place == Place::Filled => Keep::Count("filled"),
             _ if toolchain => Keep::Count("toolchain"),
             _ => Keep::List,
         }
@@ -341,6 +342,7 @@ mod tests {
         Keeper::new(Places::new(
             &["/home/dev".into()],
             &["/home/dev/venv".into()],
+            &["/home/dev/new".into()],
             &["/opt/python".into()],
         ))
     }
@@ -374,6 +376,27 @@ mod tests {
         keeper()
             .take(0, Some(0), Result::Attempted, deed, &mut Doer::default())
             .is_some()
+    }
+
+    #[test]
+    fn what_fills_a_place_is_counted_and_what_leaves_it_is_listed() {
+        let mut keeper = keeper();
+        let mut doer = Doer::default();
+        for (path, listed) in [
+            ("/home/dev/new/a.py", false),
+            ("/home/dev/.bashrc", true),
+            ("/tmp/x", true),
+        ] {
+            let taken = keeper.take(0, Some(0), Result::Attempted, write(path), &mut doer);
+            assert_eq!(taken.is_some(), listed, "{path}");
+        }
+        let (acts, counts, _) = keeper.finish();
+        assert_eq!(acts.len(), 2);
+        assert!(
+            counts
+                .iter()
+                .any(|count| count.what == "filled" && count.times == 1)
+        );
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) enum Place {
     Watched,
     /// An environment: its code is read and compiled by every run.
     Quiet,
+    /// A place that the command is there to fill: what is written there is told by the difference of layers.
+    Filled,
     /// The machine's own.
     System,
     Elsewhere,
@@ -53,7 +55,12 @@ const SYSTEM: &[&str] = &[
 ];
 
 impl Places {
-    pub(crate) fn new(watched: &[PathBuf], quiet: &[PathBuf], system: &[PathBuf]) -> Self {
+    pub(crate) fn new(
+        watched: &[PathBuf],
+        quiet: &[PathBuf],
+        filled: &[PathBuf],
+        system: &[PathBuf],
+    ) -> Self {
         use std::os::unix::ffi::OsStrExt as _;
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
         let mut prefixes: Vec<_> = SYSTEM
@@ -61,6 +68,7 @@ impl Places {
             .map(|path| (path.as_bytes().to_vec(), Place::System))
             .chain(system.iter().map(|path| (bytes(path), Place::System)))
             .chain(quiet.iter().map(|path| (bytes(path), Place::Quiet)))
+            .chain(filled.iter().map(|path| (bytes(path), Place::Filled)))
             .chain(watched.iter().map(|path| (bytes(path), Place::Watched)))
             .collect();
         // of two that name the same place the later one, and so the watched one, holds
@@ -131,7 +139,7 @@ mod tests {
 
     #[test]
     fn compilers_are_known_by_their_place_and_name() {
-        let places = Places::new(&[], &[], &[]);
+        let places = Places::new(&[], &[], &[], &[]);
         for (path, is) in [
             ("/usr/bin/x86_64-linux-gnu-gcc-12", true),
             ("/usr/lib/gcc/x86_64-linux-gnu/12/cc1", true),
@@ -147,11 +155,13 @@ mod tests {
         let places = Places::new(
             &["/home/dev".into(), "/home/dev/venv/secret".into()],
             &["/home/dev/venv".into()],
+            &["/home/dev/new".into()],
             &[],
         );
         for (path, place) in [
             ("/home/dev/x", Place::Watched),
             ("/home/dev/venv/x", Place::Quiet),
+            ("/home/dev/new/x", Place::Filled),
             ("/home/dev/venv/secret/x", Place::Watched),
             ("/home/developer", Place::Elsewhere),
             ("/usr/x", Place::System),

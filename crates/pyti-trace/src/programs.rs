@@ -218,7 +218,7 @@ mod tests {
     fn origins_are_told() {
         let own = std::process::id().cast_signed();
         let programs = Programs::new(own, None);
-        let places = Places::new(&[], &[], &[]);
+        let places = Places::new(&[], &[], &[], &[]);
         let process = Folder::open(own.cast_unsigned()).unwrap();
         let look = |path: &str| programs.look(&process, path.as_bytes(), None, &places);
         assert_eq!(look("/usr/bin/env").origin, Some(Origin::System));

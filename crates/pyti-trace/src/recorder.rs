@@ -113,7 +113,7 @@ impl World for Stop<'_> {
 
 impl Recorder {
     pub(crate) fn new(listener: OwnedFd, setup: Setup, waiting: i32) -> Self {
-        let places = Places::new(&setup.watched, &setup.quiet, &setup.system);
+        let places = Places::new(&setup.watched, &setup.quiet, &setup.filled, &setup.system);
         let first = setup.programs.into_iter().map(|path| Execution {
             path: absolute(&setup.cwd, &path),
             descriptor: None,

@@ -39,6 +39,8 @@ pub struct Setup {
     pub watched: Vec<PathBuf>,
     /// Folders of environments: what is usual there is counted.
     pub quiet: Vec<PathBuf>,
+    /// Folders that the command is there to fill: what is written there is counted, the difference of layers lists it.
+    pub filled: Vec<PathBuf>,
     /// Folders of the machine, besides `/usr` and its like: what is read there is counted.
     pub system: Vec<PathBuf>,
     /// The upper folder of the box's overlay, as this process sees it; `None` where the root is no overlay.

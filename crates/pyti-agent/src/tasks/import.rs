@@ -36,6 +36,7 @@ pub(crate) fn import(cx: &Cx<'_>) -> Ended {
         limit,
     );
     let done = install::probe(cx, argv, install::lowers(&installed, &environment))?;
+    job.tell_audits(cx, import::audits(&done.results));
     let (raw, loss) = import::parse(&done.results);
     if let Some(what) = loss {
         job.events.send(pyti_model::event::Event::Lost {
