@@ -164,7 +164,7 @@ fn parts(act: &Act, traced: &Traced<'_>) -> (Verb, String, Vec<String>) {
             origin,
             sockets,
             cwd,
-            ..
+            variables,
         } => {
             if !matches!(act.result, Result::Failed(_)) {
                 notes.extend(origin_words(*origin).map(str::to_owned));
@@ -175,6 +175,10 @@ fn parts(act: &Act, traced: &Traced<'_>) -> (Verb, String, Vec<String>) {
             }
             if *argv_dropped > 0 {
                 notes.push(count(u64::from(*argv_dropped), "further argument"));
+            }
+            if !variables.is_empty() {
+                let names: Vec<String> = variables.iter().map(shown).collect();
+                notes.push(format!("with {} set", crate::words::some(&names, 6)));
             }
             if !cwd.is_empty() {
                 notes.push(format!("in {}", shown(cwd)));

@@ -340,11 +340,7 @@ fn caveats(run: &Run<'_>, look: &Look) -> Vec<String> {
     {
         say("the recording breaks off; what was recorded before is kept");
     }
-    let losses: usize = run
-        .jobs
-        .iter()
-        .map(|job| job.record.losses.len() + job.record.tasks.iter().map(|t| t.losses.len()).sum::<usize>())
-        .sum();
+    let losses: usize = run.jobs.iter().map(|job| view::losses(*job).count()).sum();
     if losses > 0 {
         say(&format!(
             "the recording has {}",

@@ -2,6 +2,7 @@
 
 use pyti_judge::TaskRecord;
 use pyti_model::FileKind;
+use pyti_model::effect::Loss;
 use pyti_model::outcome::{Reason, Status, TaskResult, Verdict};
 use pyti_model::raw::{RawData, TestCounts};
 
@@ -26,6 +27,16 @@ pub(crate) struct FileView<'a> {
     pub(crate) job: Job<'a>,
     pub(crate) filename: String,
     pub(crate) rows: Vec<Row>,
+}
+
+/// What a job's recording lost: of itself, of its tasks, of what their processes did.
+pub(crate) fn losses(job: Job<'_>) -> impl Iterator<Item = &Loss> {
+    let record = job.record;
+    let tasks = record.tasks.iter().flat_map(|task| {
+        let traces = task.traces.iter().flat_map(|traced| &traced.trace.losses);
+        task.losses.iter().chain(traces)
+    });
+    record.losses.iter().chain(tasks)
 }
 
 /// The word of a kind.

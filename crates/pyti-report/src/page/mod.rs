@@ -233,13 +233,7 @@ fn notes(run: &Run<'_>) -> Vec<String> {
                 "The {kind}'s recording breaks off. What was recorded before is kept."
             ));
         }
-        for loss in job
-            .record
-            .losses
-            .iter()
-            .chain(job.record.tasks.iter().flat_map(|t| &t.losses))
-            .take(20)
-        {
+        for loss in view::losses(*job).take(20) {
             notes.push(format!(
                 "The {kind}'s recording has a loss: {}.",
                 parts::loss(loss)

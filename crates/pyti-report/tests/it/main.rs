@@ -1,5 +1,6 @@
 //! Reports of recordings that are built from the model's own types.
 
+mod any;
 mod enemy;
 mod exports;
 mod forms;

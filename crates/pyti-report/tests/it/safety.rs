@@ -169,12 +169,7 @@ fn denied_text_of_a_trace_stays_text() {
     }
     assert_eq!(page.matches("<script").count(), 2, "our own two");
     assert_eq!(page.matches("</script").count(), 2, "our own two");
-    for name in [
-        "title", "svg", "details", "table", "ol", "ul", "dl", "a", "div", "mark", "pre",
-    ] {
-        let open = page.matches(&format!("<{name}>")).count() + page.matches(&format!("<{name} ")).count();
-        assert_eq!(open, page.matches(&format!("</{name}>")).count(), "{name}");
-    }
+    is_balanced(&page);
     assert!(!page.contains("<img") && !page.contains("<b>\u{0}"));
     crate::page::keeps_its_promises(&page);
     crate::page::every_link_has_its_target(&page);
@@ -349,4 +344,14 @@ fn a_chain_of_thousands_is_a_page_as_any_other() {
         text.contains("… 7989 more …") && text.lines().count() < 120,
         "{text}"
     );
+}
+
+/// Whether every element that was opened is closed.
+pub(crate) fn is_balanced(page: &str) {
+    for name in [
+        "title", "svg", "details", "table", "ol", "ul", "dl", "a", "div", "mark", "pre",
+    ] {
+        let open = page.matches(&format!("<{name}>")).count() + page.matches(&format!("<{name} ")).count();
+        assert_eq!(open, page.matches(&format!("</{name}>")).count(), "{name}");
+    }
 }
