@@ -194,6 +194,10 @@ impl Boxes {
                 "a network of its own",
             );
         }
+        // where it is joined to a router, the agent does that
+        if command.network == Network::None {
+            step(&mut network, Step::LoopbackUp, "bringing the loopback up");
+        }
         let mut namespaces = Vec::new();
         let flags = libc::CLONE_NEWUSER
             | libc::CLONE_NEWNS
@@ -234,7 +238,7 @@ impl Boxes {
         let init = self.init(command, slot, lowers).map_err(|path| unusable(&path))?;
         Ok(Child {
             network,
-            wait_for_network: command.network != Network::Lens,
+            wait_for_network: !matches!(command.network, Network::Lens | Network::None),
             namespaces,
             overlay: self.inner.store == StoreKind::Overlay,
             init,

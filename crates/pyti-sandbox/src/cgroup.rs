@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Where the agent sees its job's group, read-only.
@@ -15,8 +16,8 @@ pub(crate) struct JobGroup {
 }
 
 impl JobGroup {
-    /// Puts the process into a new group. `None` where that cannot be: the limits are then measured only.
-    pub(crate) fn create(memory_bytes: u64, pid: i32) -> Option<Self> {
+    /// A new group, empty. `None` where that cannot be: the limits are then measured only.
+    pub(crate) fn create(memory_bytes: u64) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "pyti-{}-{}",
@@ -28,11 +29,11 @@ impl JobGroup {
         let v2 = Path::new("/sys/fs/cgroup/cgroup.controllers");
         let made = if v1.join("memory.limit_in_bytes").exists() {
             remove_orphans(v1);
-            group.join(&v1.join(&name), "memory.limit_in_bytes", memory_bytes, pid)
+            group.make(&v1.join(&name), "memory.limit_in_bytes", memory_bytes)
         } else if fs::read_to_string(v2).is_ok_and(|text| text.split_whitespace().any(|c| c == "memory")) {
             own_v2_folder()
                 .inspect(|folder| remove_orphans(folder))
-                .and_then(|folder| group.join(&folder.join(&name), "memory.max", memory_bytes, pid))
+                .and_then(|folder| group.make(&folder.join(&name), "memory.max", memory_bytes))
         } else {
             Err(io::ErrorKind::Unsupported.into())
         };
@@ -44,12 +45,50 @@ impl JobGroup {
         self.folders.first().map(PathBuf::as_path)
     }
 
-    fn join(&mut self, folder: &Path, limit: &str, bytes: u64, pid: i32) -> io::Result<()> {
+    fn make(&mut self, folder: &Path, limit: &str, bytes: u64) -> io::Result<()> {
         fs::create_dir(folder)?;
         self.folders.push(folder.to_owned());
-        fs::write(folder.join(limit), bytes.to_string())?;
-        fs::write(folder.join("cgroup.procs"), pid.to_string())
+        fs::write(folder.join(limit), bytes.to_string())
     }
+
+    /// Begins to move a process into the group. The kernel waits until every CPU has taken notice, often longer than
+    /// the whole set-up of the job: so both go on side by side.
+    pub(crate) fn begin(&self, pid: i32) -> Option<JoinHandle<()>> {
+        let list = self.folder()?.join("cgroup.procs");
+        std::thread::Builder::new()
+            .name("group".to_owned())
+            .spawn(move || {
+                // whether it worked is looked at afterwards
+                let _ = fs::write(list, pid.to_string());
+            })
+            .ok()
+    }
+
+    /// Whether a process and all that it started are in the group: those that were started meanwhile are moved, too.
+    pub(crate) fn holds(&self, begun: Option<JoinHandle<()>>, pid: i32) -> bool {
+        if begun.is_some_and(|thread| thread.join().is_err()) {
+            return false;
+        }
+        let Some(list) = self.folder().map(|folder| folder.join("cgroup.procs")) else {
+            return false;
+        };
+        let inside = fs::read_to_string(&list).unwrap_or_default();
+        family(pid)
+            .iter()
+            .all(|pid| inside.lines().any(|line| line == pid) || fs::write(&list, pid).is_ok())
+    }
+}
+
+/// A process and all that it started, as numbers in text.
+fn family(pid: i32) -> Vec<String> {
+    let mut all = vec![pid.to_string()];
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        all.extend(children.split_whitespace().map(str::to_owned));
+        at += 1;
+    }
+    all
 }
 
 impl Drop for JobGroup {

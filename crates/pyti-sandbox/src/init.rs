@@ -125,8 +125,6 @@ pub(crate) fn run(child: &Child) -> ! {
 
 /// PID 1 of the box: makes the root, starts the command, reaps everybody. Never returns.
 unsafe fn first_process(child: &Child) -> ! {
-    // so that the agent knows this process before it hears from it
-    wait_for_go(child.go);
     if let Err(error) = walk(&child.init) {
         fail(child.status, STAGE_INIT, error);
     }

@@ -130,7 +130,7 @@ pub fn launch(spec: &JobSpec, verb: &str) -> Result<Job, LaunchError> {
         .and_then(|result| result)
         .map_err(start)?;
     let pid = i32::try_from(pid).unwrap_or(i32::MAX);
-    let group = JobGroup::create(spec.memory_bytes, pid);
+    let group = JobGroup::create(spec.memory_bytes);
     let mut job = Job {
         stream: ours,
         lens: None,
@@ -154,7 +154,12 @@ pub fn launch(spec: &JobSpec, verb: &str) -> Result<Job, LaunchError> {
         };
         spec.binds.push(bind);
     }
+    let moving = job.group.as_ref().and_then(|group| group.begin(pid));
     job.set_up(&spec)?;
+    // nothing of a package runs before this returns
+    if job.group.as_ref().is_some_and(|group| !group.holds(moving, pid)) {
+        job.group = None;
+    }
     Ok(job)
 }
 

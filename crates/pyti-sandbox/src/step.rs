@@ -56,6 +56,8 @@ pub(crate) enum Step {
     CloseRange(u32, u32),
     /// Default action for every signal, and none blocked.
     ResetSignals,
+    /// Brings the loopback of the network namespace up.
+    LoopbackUp,
 }
 
 /// Walks steps in order; the error is the step's number and the error number.
@@ -128,6 +130,9 @@ fn take(step: &Step) -> Result<(), i32> {
                 check_long(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
                 check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
                 check(libc::chdir(c"/".as_ptr()))
+            }
+            Step::LoopbackUp => {
+                crate::enter::loopback_up().map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
             }
             Step::HostName(name) => check(libc::sethostname(name.as_ptr(), name.as_bytes().len())),
             Step::Prctl(option, value) => check(libc::prctl(*option, *value, 0, 0, 0)),

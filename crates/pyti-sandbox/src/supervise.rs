@@ -71,6 +71,7 @@ pub(crate) fn run(
         slot,
         system,
         init: 0,
+        early: None,
         started: false,
         meter: None,
         network: None,
@@ -110,6 +111,8 @@ struct Watch<'a> {
     /// Folders of the machine that every box shows.
     system: &'a [PathBuf],
     init: i32,
+    /// What the first process said before we knew it.
+    early: Option<Record>,
     /// The filter is in place, the command starts next.
     started: bool,
     meter: Option<Meter>,
@@ -198,6 +201,12 @@ impl Watch<'_> {
     }
 
     fn take(&mut self, record: Record) -> Result<(), BoxError> {
+        let of_init = matches!(record.kind, init::LISTENER | init::NO_LISTENER);
+        if of_init && self.init == 0 && self.early.is_none() {
+            // the first process was faster than the one that tells of it
+            self.early = Some(record);
+            return Ok(());
+        }
         // each record has its time: one that comes late was not written by our own code
         let in_time = match record.kind {
             init::NETWORK_READY => self.init == 0 && self.network.is_none(),
@@ -223,7 +232,10 @@ impl Watch<'_> {
             init::INIT_PID => {
                 self.init = record.first;
                 self.meter = Some(Meter::of(record.first));
-                self.go_on()
+                match self.early.take() {
+                    Some(early) => self.take(early),
+                    None => Ok(()),
+                }
             }
             init::LISTENER => {
                 self.started = true;
@@ -504,6 +516,7 @@ impl Watch<'_> {
                 .collect(),
             watched: self.command.watched.clone(),
             quiet: self.command.quiet.clone(),
+            filled: self.command.filled.clone(),
             system: self.system.to_vec(),
             upper: self.child.overlay.then(|| self.slot.upper()),
             on_call: calls,
