@@ -7,9 +7,10 @@ use pyti_model::raw::RawData;
 use pyti_model::trace::{EventRef, Written};
 
 use super::facts::{Outcome, line};
-use super::gather::{Gathering, Site, longest_label};
+use super::gather::{Gathering, Site};
 use super::kind::Kind;
 use super::pathfile;
+use super::wire::longest_label;
 use crate::record::{RecordedEffect, TaskRecord};
 
 /// Wall-clock seconds of a command above which next to no work is odd.

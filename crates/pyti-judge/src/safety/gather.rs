@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use pyti_model::Foreign;
-use pyti_model::trace::{Act, Decoy, DecoyPlace, DecoyUse, Deed, Endpoint, EventRef, Form, Transport};
+use pyti_model::trace::{Act, Decoy, DecoyPlace, DecoyUse, Deed, Endpoint, EventRef, Form};
 
 use super::facts::{Fact, Outcome};
 use super::kind::{Kind, Phase};
 use super::other_names::OtherNames;
 use super::place::Layout;
 use super::tree::{self, Running, Tree};
+use super::wire::{is_resolver, is_silent, longest_label};
 use crate::record::{JobRecord, RecordedTrace, TaskRecord};
 
 /// Gathers facts, task by task.
@@ -571,32 +572,4 @@ fn is_watched(task: &TaskRecord, effect: u64) -> bool {
             && next.is_none_or(|next| recorded.seq < next)
             && recorded.trace.form != Form::None
     })
-}
-
-/// A connection of UDP sends nothing: so do resolvers that choose an address to come from.
-fn is_silent(deed: &Deed) -> bool {
-    matches!(
-        deed,
-        Deed::Connect {
-            transport: Transport::Udp,
-            ..
-        }
-    )
-}
-
-/// The box's own resolver: what is asked there is told by [`Deed::Resolve`].
-fn is_resolver(to: &Endpoint) -> bool {
-    const RESOLVERS: [IpAddr; 2] = [
-        IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 2, 2)),
-        IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, 2)),
-    ];
-    matches!(to, Endpoint::Ip { address, port: 53 } if RESOLVERS.contains(&address.to_canonical()))
-}
-
-/// The longest part of a name, bytes.
-pub(super) fn longest_label(name: &[u8]) -> u64 {
-    name.split(|byte| *byte == b'.')
-        .map(|label| label.len() as u64)
-        .max()
-        .unwrap_or(0)
 }

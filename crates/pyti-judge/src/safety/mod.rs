@@ -27,6 +27,7 @@ mod suppress;
 mod tests;
 mod tree;
 mod verdict;
+mod wire;
 mod written;
 
 use pyti_model::finding::{Finding, Judgement, RuleState};

@@ -73,6 +73,8 @@ pub(super) fn taking() -> Vec<Case> {
             import()
                 .look(&home(".electrum/wallets"))
                 .look(&home(".electrum/config"))
+                .look(&home(".bitcoin"))
+                .look(&home(".ethereum"))
                 .look(&home(".config/sample")),
         ),
         (
