@@ -6,6 +6,7 @@ use pyti_model::Foreign;
 use pyti_model::effect::Captured;
 use pyti_model::trace::{Act, Conversation, Decoy, DecoyPlace, DecoyUse, Deed, Result, Trace};
 
+use crate::machine;
 use crate::search::{Hit, Needles};
 
 /// Acts that are added to one trace.
@@ -100,7 +101,9 @@ impl Notes<'_> {
                 Deed::Link { path, to, .. } => names.linked(path, to),
                 Deed::Open { path, access } if access.read => {
                     let real = names.real(&path.lossy());
-                    let lies_there = |d: &&Decoy| matches!(&d.place, DecoyPlace::File(p) if *p == real);
+                    let lies_there = |d: &&Decoy| {
+                        d.family != machine::FAMILY && matches!(&d.place, DecoyPlace::File(p) if *p == real)
+                    };
                     let Some(decoy) = decoys.iter().find(lies_there) else {
                         continue;
                     };

@@ -24,6 +24,35 @@ fn decoys() -> Vec<Decoy> {
     ]
 }
 
+fn host() -> Decoy {
+    Decoy {
+        id: "machine.host".into(),
+        family: "machine".into(),
+        place: DecoyPlace::File("/etc/hostname".into()),
+        secrets: vec!["larsen-xps13-0a1b".into()],
+        commonly_read: true,
+    }
+}
+
+#[test]
+fn of_the_machine_only_what_is_told_counts() {
+    let decoys = vec![host()];
+    let mut trace = trace(vec![
+        open("/etc/hostname"),
+        conversation(b"host=larsen-xps13-0a1b", Vec::new()),
+    ]);
+    annotate(&mut trace, &decoys, &Needles::new(&decoys), &Output::default());
+    let used = &trace.acts[2..];
+    assert_eq!(used.len(), 1);
+    assert!(matches!(
+        &used[0].deed,
+        Deed::Decoy {
+            used: DecoyUse::Sent { act: 1, .. },
+            ..
+        }
+    ));
+}
+
 fn act(deed: Deed) -> Act {
     Act {
         at_us: 5,

@@ -5,7 +5,7 @@ use pyti_model::trace::{Decoy, DecoyPlace};
 use crate::chance::Chance;
 use crate::home::{Home, PlantedFile, PlantedFolder};
 use crate::key::Primes;
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
 use crate::persona::Persona;
 
 /// Host of the package index when nobody told which is used.
@@ -117,10 +117,10 @@ impl Decoys {
         }
     }
 
-    /// Paths to watch: the files of decoys, and the folders that hold them, when nothing else lies there.
+    /// Paths to watch: the files of decoys but those below `/etc`, and the folders that hold them, when nothing else lies there.
     pub fn watched_paths(&self) -> Vec<Watched> {
         let mut out = Vec::new();
-        for decoy in &self.decoys {
+        for decoy in self.decoys.iter().filter(|d| d.family != machine::FAMILY) {
             let DecoyPlace::File(path) = &decoy.place else {
                 continue;
             };

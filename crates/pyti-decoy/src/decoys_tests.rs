@@ -197,6 +197,7 @@ fn folders_of_one_tool_lead_to_its_decoys() {
     let watched = made.watched_paths();
     assert!(watched.iter().any(|w| w.path == "/home/dev/.aws" && w.folder));
     assert!(watched.iter().any(|w| w.path == "/home/dev/.netrc" && !w.folder));
+    assert!(!watched.iter().any(|w| w.path.starts_with("/etc")));
     for w in &watched {
         assert!(made.by_path(&w.path).is_some(), "{}", w.path);
     }

@@ -4,6 +4,10 @@ use pyti_model::trace::DecoyPlace;
 
 use crate::home::{Home, PlantedFile};
 
+/// The family of what tells this machine from others. All code reads that, so that reading is neither watched nor noted;
+/// what counts is that it is sent.
+pub(crate) const FAMILY: &str = "machine";
+
 /// Accounts that a Debian has.
 const ACCOUNTS: &str = "\
 root:x:0:0:root:/root:/bin/bash
@@ -137,7 +141,6 @@ impl Machine {
             ("machine.user", "/etc/passwd", user.as_str()),
             ("machine.id", "/etc/machine-id", machine_id.as_str()),
         ] {
-            // all of these are read by much ordinary code; what counts is that they are sent
             home.add(id, DecoyPlace::File(path.to_owned()), &[fact])
                 .commonly_read = true;
         }
