@@ -6,9 +6,10 @@ use rusqlite::params;
 
 use crate::clock::calendar_ms;
 use crate::error::{Result, StoreError};
-use crate::pages::{FileState, MOST};
+use crate::pages::MOST;
 use crate::results::{self, Class, FileInfo, OUTBOX_FILE};
 use crate::rows::{all, bytes, first, number_at, run, signed, small_at};
+use crate::shown::FileState;
 use crate::sql;
 use crate::store::Store;
 

@@ -16,7 +16,7 @@ use crate::readers;
 use crate::results::Class;
 use crate::rows::{self, all, digest_at, first, number_at, run, signed};
 use crate::store::{Store, database};
-use crate::{clock, pages, schema, sql};
+use crate::{clock, schema, shown, sql};
 
 /// Rows of one step of a long walk; each step is a transaction of its own.
 const STEP: u32 = 500;
@@ -103,7 +103,7 @@ impl Store {
         for (table, finding) in [("result", false), ("finding", true)] {
             let mut after = 0;
             loop {
-                let (bad, last) = pages::unsound(&conn, finding, after, STEP)?;
+                let (bad, last) = shown::unsound(&conn, finding, after, STEP)?;
                 problems.extend(bad.into_iter().map(|id| Problem::Row { table, id }));
                 match last {
                     Some(last) => after = last,

@@ -141,7 +141,8 @@ impl Writer {
             let outcome = desk.attempt(work);
             Box::new(move |failure| {
                 let outcome = match (outcome, failure) {
-                    (Ok(_), Some(failure)) => Err(failure.shared()),
+                    // what was refused because there was no transaction has the transaction's reason
+                    (Ok(_) | Err(StoreError::Full), Some(failure)) => Err(failure.shared()),
                     (outcome, _) => outcome,
                 };
                 // whoever asked may have gone
