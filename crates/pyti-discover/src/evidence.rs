@@ -15,7 +15,10 @@ pub(crate) fn at(tree: &dyn Tree, file: &str, needle: &str, what: impl Into<Stri
 
 /// Evidence at the first line that contains the first of these texts that is there.
 pub(crate) fn at_one_of(tree: &dyn Tree, file: &str, needles: &[&str], what: impl Into<String>) -> Evidence {
-    let line = needles.iter().map(|needle| line(tree, file, needle)).find(|line| *line > 0);
+    let line = needles
+        .iter()
+        .map(|needle| line(tree, file, needle))
+        .find(|line| *line > 0);
     Evidence {
         what: what.into(),
         file: file.to_owned(),

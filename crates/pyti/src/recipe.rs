@@ -77,6 +77,7 @@ async fn inspect(args: &RecipeArgs, look: &Look) -> anyhow::Result<(String, Insp
         allow: Vec::new(),
         repeat: 0,
         first_only: false,
+        guise: 0,
     };
     let live = Live::new(args.target.clone(), None, true);
     let progress = |name: &str, done: u64, _: Option<u64>| live.say("fetching", &format!("{name} {done}"));

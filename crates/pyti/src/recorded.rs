@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use pyti_model::event::{Envelope, Event};
+use pyti_model::raw::RawData;
 use pyti_worker::recording;
 use pyti_worker::runs::{Run, Runs};
 
@@ -269,6 +270,15 @@ pub(crate) fn frozen(events: &[Envelope]) -> Option<pyti_model::plan::Plan> {
             Event::Locked { purpose, lock } => {
                 if let Some(plan) = plan.as_mut() {
                     plan.locks.insert(*purpose, (**lock).clone());
+                }
+            }
+            // the recipe that gave the result is the only one that is tried again
+            Event::Ended {
+                raw: Some(RawData::Test(test)),
+                ..
+            } => {
+                if let Some(plan) = plan.as_mut() {
+                    plan.recipe = Some(test.recipe.clone());
                 }
             }
             _ => {}

@@ -90,7 +90,12 @@ pub(super) fn recipe(means: &Means<'_>) -> Recipe {
     let mut arguments = options;
     if let Some((flow, line, _)) = own {
         let what = format!("command: pytest, as {} runs it: {}", flow.rung, cut(line));
-        proof.push(evidence::at_one_of(*tree, &flow.file, &[line, &flow.needle], what.clone()));
+        proof.push(evidence::at_one_of(
+            *tree,
+            &flow.file,
+            &[line, &flow.needle],
+            what.clone(),
+        ));
         why.push(what);
     }
     if !places.is_empty() {

@@ -59,7 +59,12 @@ pub(super) fn of(
             arguments,
             cwd: cwd.to_owned(),
             why: what.clone(),
-            evidence: vec![evidence::at_one_of(tree, &flow.file, &[line, &flow.needle], what.clone())],
+            evidence: vec![evidence::at_one_of(
+                tree,
+                &flow.file,
+                &[line, &flow.needle],
+                what.clone(),
+            )],
             is_commanded: true,
             wants_files,
         };
