@@ -31,6 +31,9 @@ enum Clue {
     File(String, String),
 }
 
+/// Clues, with the rules and the techniques that they belong to.
+type Clues = BTreeMap<Clue, (BTreeSet<String>, BTreeSet<String>)>;
+
 /// Indicators of a run as a STIX 2.1 bundle. They come from what findings of at least medium weight name, and are what
 /// the package asked for: addresses that the simulated network made up are not among them. Without such findings the
 /// bundle only holds the tested files.
@@ -62,7 +65,7 @@ pub fn indicators(run: &Run<'_>) -> String {
         }
     }
     let seen: Vec<Seen<'_>> = run.jobs.iter().map(Seen::of).collect();
-    let mut clues: BTreeMap<Clue, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
+    let mut clues = Clues::new();
     for found in findings::findings(run)
         .iter()
         .filter(|found| found.counts() && found.finding.severity >= Severity::Medium)
@@ -77,6 +80,7 @@ pub fn indicators(run: &Run<'_>) -> String {
             }
         }
     }
+    let clues = without_data(clues);
     for (clue, (rules, techniques)) in clues.iter().take(MOST) {
         let rules: Vec<String> = rules.iter().cloned().collect();
         let techniques: Vec<&str> = techniques.iter().map(String::as_str).collect();
@@ -113,6 +117,41 @@ fn to_the_millisecond(when: &str) -> String {
         .unwrap_or((when.trim_end_matches('Z'), ""));
     let part: String = part.chars().chain("000".chars()).take(3).collect();
     format!("{whole}.{part}Z")
+}
+
+/// Many names that differ only in labels that carry data become the one name below which they are.
+fn without_data(clues: Clues) -> Clues {
+    /// Names below one other from which on they are told as one.
+    const MANY: usize = 8;
+    let below = |clue: &Clue| match clue {
+        Clue::Domain(name) => carrier(name),
+        _ => None,
+    };
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for carrier in clues.keys().filter_map(below) {
+        *times.entry(carrier).or_default() += 1;
+    }
+    let mut kept = Clues::new();
+    for (clue, (rules, techniques)) in clues {
+        let clue = match below(&clue).filter(|carrier| times.get(carrier).is_some_and(|n| *n >= MANY)) {
+            Some(carrier) => Clue::Domain(carrier),
+            None => clue,
+        };
+        let entry = kept.entry(clue).or_default();
+        entry.0.extend(rules);
+        entry.1.extend(techniques);
+    }
+    kept
+}
+
+/// The name below which a name is whose first labels are long or numbers.
+fn carrier(name: &str) -> Option<String> {
+    let labels: Vec<&str> = name.split('.').collect();
+    let data = labels
+        .iter()
+        .take_while(|label| label.len() >= 16 || label.bytes().all(|byte| byte.is_ascii_digit()))
+        .count();
+    (data > 0 && labels.len() - data >= 2).then(|| labels[data..].join("."))
 }
 
 /// What the evidence of a finding names.
@@ -477,6 +516,17 @@ mod tests {
         ] {
             assert_eq!(domain(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn names_that_carry_data_are_told_as_one_and_a_single_long_one_is_not() {
+        let domain = |n: u32| Clue::Domain(format!("{n:032x}.{n}.ns.collector.example"));
+        let many: Clues = (0..20).map(|n| (domain(n), Default::default())).collect();
+        let told: Vec<Clue> = without_data(many).into_keys().collect();
+        assert_eq!(told, [Clue::Domain("ns.collector.example".into())]);
+        let one = Clue::Domain("somebodys-long-application.hosting.example".into());
+        let few: Clues = [(one.clone(), Default::default())].into();
+        assert_eq!(without_data(few).into_keys().collect::<Vec<_>>(), [one]);
     }
 
     #[test]
