@@ -1,6 +1,6 @@
 //! Finds what rules describe: facts that fit steps, in order, near enough to each other.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::facts::{Fact, Facts};
 use super::kind::Within;
@@ -10,7 +10,7 @@ use super::step::Step;
 /// Facts of one step that are kept as proof.
 const MOST_OF_STEP: usize = 12;
 /// How far different ones are counted.
-const MOST_COUNTED: usize = 10_000;
+const MOST_COUNTED: usize = 1000;
 
 /// One case: for each step the facts that fit, and how many there were.
 #[derive(Debug, Clone)]
@@ -99,6 +99,12 @@ impl<'a, 'r> Search<'a, 'r> {
                     by_site.entry((site, "")).or_default().push(at);
                 }
             }
+            let step = &rule.steps[number];
+            if let Some(key) = step.distinct.filter(|_| step.at_least > 1) {
+                for list in by_site.values_mut() {
+                    *list = firsts_and_lasts(list, |at| step.key(key, facts, &facts.all[at]));
+                }
+            }
             lists.push(by_site);
         }
         Self {
@@ -113,13 +119,11 @@ impl<'a, 'r> Search<'a, 'r> {
         // an ordered set, so that the same recording gives the same findings in the same order
         let mut wanted: BTreeSet<(Site, &str)> = BTreeSet::new();
         let mut sites: BTreeSet<Site> = BTreeSet::new();
-        let mut paths: BTreeMap<&str, usize> = BTreeMap::new();
         for (number, by_site) in self.lists.iter().enumerate() {
             for (site, path) in by_site.keys() {
                 sites.insert(*site);
                 if self.agree.contains(&number) {
                     wanted.insert((*site, path));
-                    *paths.entry(path).or_default() += 1;
                 }
             }
         }
@@ -130,11 +134,22 @@ impl<'a, 'r> Search<'a, 'r> {
         let (known, unknown): (Vec<_>, Vec<_>) = wanted
             .into_iter()
             .partition(|((_, command, _), _)| command.is_some());
-        known
-            .into_iter()
-            .chain(unknown)
-            .filter_map(|(site, path)| self.one(site, path))
-            .collect()
+        // what the whole command shows, each of its branches shows: it is not looked for again in thousands of them
+        let mut whole: HashSet<(usize, Option<u32>, &str)> = HashSet::new();
+        let mut out = Vec::new();
+        for (site, path) in known.into_iter().chain(unknown) {
+            let (task, command, sub) = site;
+            if sub.is_some() && whole.contains(&(task, command, path)) {
+                continue;
+            }
+            if let Some(case) = self.one(site, path) {
+                if sub.is_none() {
+                    whole.insert((task, command, path));
+                }
+                out.push(case);
+            }
+        }
+        out
     }
 
     /// The earliest case at a site. What belongs to the whole command, or the whole task, belongs to the site too.
@@ -150,7 +165,6 @@ impl<'a, 'r> Search<'a, 'r> {
             counts.push(count);
             after = Some(last);
         }
-        // a case of the whole task is one of each site in it; it is told once
         Some(Match { steps, counts })
     }
 
@@ -215,6 +229,21 @@ impl<'a, 'r> Search<'a, 'r> {
         }
         last.map(|last| (kept, count, last))
     }
+}
+
+/// Of each key the first and the last: where only different ones are counted, those between change nothing.
+fn firsts_and_lasts(list: &[usize], key: impl Fn(usize) -> String) -> Vec<usize> {
+    let mut seen: HashMap<String, (usize, usize)> = HashMap::new();
+    for at in list {
+        seen.entry(key(*at)).or_insert((*at, *at)).1 = *at;
+    }
+    let mut out: Vec<usize> = seen
+        .into_values()
+        .flat_map(|(first, last)| [first, last])
+        .collect();
+    out.sort_unstable();
+    out.dedup();
+    out
 }
 
 /// Acts in a row count each, unless only different ones count.

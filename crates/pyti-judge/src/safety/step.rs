@@ -12,7 +12,7 @@ use super::place::Glob;
 use super::written::{OneOf, RawStep, Wanted};
 
 /// Bytes of what was sent that regular expressions look at; secrets are searched for elsewhere, in all of it.
-const LOOKED_AT: usize = 16 << 10;
+const LOOKED_AT: usize = 4 << 10;
 
 /// A step.
 #[derive(Debug)]

@@ -411,6 +411,33 @@ proptest! {
     }
 }
 
+/// Thousands of processes, and rules that count, so that a search that goes through all for each would not end.
+#[test]
+fn thousands_of_processes_are_judged_within_a_second() {
+    let mut world = World::of("test");
+    for number in 0..7000_u32 {
+        world = world.read(&format!("/home/dev/a{}/{number}", number % 5));
+    }
+    for number in 0..4000_u32 {
+        world = world.process(0).spawn().read(&format!("/home/dev/b/{number}"));
+    }
+    let record = world.record();
+    assert!(!RuleSet::built_in().rules().is_empty());
+    let before = cpu_ns();
+    let judgement = judge_safety(&record, RuleSet::built_in(), &[], None);
+    // five folders by the harness and a sixth by each child: no branch has fourteen files more
+    assert!(
+        judgement
+            .findings
+            .iter()
+            .all(|finding| finding.rule != "home-swept")
+    );
+    if let (Some(before), Some(after)) = (before, cpu_ns()) {
+        let cost_ms = (after - before) / 1_000_000;
+        assert!(cost_ms < 1500, "{cost_ms} ms");
+    }
+}
+
 /// Nanoseconds that this thread was on a CPU; what other processes do does not count.
 fn cpu_ns() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
