@@ -58,7 +58,7 @@ fn bytes(name: &Name) -> Vec<u8> {
 /// What is answered, and whether the name exists.
 fn records(query: &Query, asked: &[u8], names: &mut Names) -> (Vec<RData>, bool) {
     let below = |label: &str| query.name.prepend_label(label.as_bytes()).ok();
-    if !exists(asked) {
+    if !exists(asked) && !names.is_let_through(asked) {
         return (Vec::new(), false);
     }
     let found = match query.query_type {
@@ -182,6 +182,24 @@ mod tests {
         }
         let (_, answer) = told(&[b"_ldap", b"_tcp", b"a", b"example"], 33);
         assert_eq!(answer, ["0 5 389 a.example."]);
+    }
+
+    #[test]
+    fn who_is_let_through_exists_whatever_he_is_called() {
+        let mut names = Names::new(10).with(vec![b"service.localhost".to_vec()]);
+        let query = |name: &str| {
+            let mut query = Query::new();
+            query.set_name(Name::from_ascii(name).unwrap());
+            query.set_query_type(RecordType::A);
+            query
+        };
+        assert_eq!(
+            records(&query("Service.localhost"), b"Service.localhost", &mut names)
+                .0
+                .len(),
+            1
+        );
+        assert!(!records(&query("other.localhost"), b"other.localhost", &mut names).1);
     }
 
     #[test]

@@ -35,7 +35,7 @@ const BUFFER: usize = 8 << 10;
 /// Bytes of the longest datagram.
 const DATAGRAM: usize = 64 << 10;
 
-/// Lets this process have more descriptors, as far as the machine allows, and tells how many connections fit: the agent and
+/// Lets this process have more descriptors, as far as the machine allows, and tells how many of ours fit: the agent and
 /// the networks of other boxes need theirs.
 fn room(wanted: usize) -> usize {
     const ENOUGH: u64 = 16_384;
@@ -72,8 +72,9 @@ pub(crate) struct Server<'a> {
     ledger: Ledger,
     flows: Flows,
     buffer: Vec<u8>,
-    /// Connections that fit.
+    /// Connections, and ports besides the usual ones, that fit.
     room: usize,
+    port_room: usize,
     /// Connections now, and in all.
     live: usize,
     all: u64,
@@ -91,11 +92,18 @@ impl<'a> Server<'a> {
             sources: HashMap::new(),
             next: 1,
             simulation,
-            names: Names::new(simulation.caps.names),
+            names: Names::new(simulation.caps.names).with(
+                simulation
+                    .allow
+                    .iter()
+                    .map(|allow| allow.host.trim_end_matches('.').as_bytes().to_vec())
+                    .collect(),
+            ),
             ledger: Ledger::new(began, &simulation.caps),
             flows: Flows::new(simulation.caps.flows),
             buffer: vec![0; DATAGRAM],
             room: room(simulation.caps.connections),
+            port_room: room(simulation.caps.ports),
             live: 0,
             all: 0,
             opened: 0,
@@ -321,7 +329,7 @@ impl<'a> Server<'a> {
         for (transport, port, tell) in wanted {
             let open = lock(&self.shared.ports).open.contains(&(transport, port));
             if !open {
-                if self.opened >= self.simulation.caps.ports || self.open(transport, port).is_err() {
+                if self.opened >= self.port_room || self.open(transport, port).is_err() {
                     self.ledger.dropped.borrow_mut().ports += 1;
                 } else {
                     self.opened += 1;

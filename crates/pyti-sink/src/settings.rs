@@ -112,7 +112,7 @@ impl Default for Caps {
             bytes: 8 << 20,
             exchanges: 256,
             names: 4096,
-            ports: 512,
+            ports: 1024,
             flows: 1024,
             idle: Duration::from_secs(10),
             lasting: Duration::from_mins(2),

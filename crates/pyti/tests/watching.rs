@@ -94,8 +94,10 @@ fn a_finding_is_explained_judged_again_and_exported() {
     // other rules judge the same recording otherwise
     let folder = place.work().join("rules");
     fs::create_dir(&folder).unwrap();
-    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules/persistence.toml");
-    fs::copy(built_in, folder.join("persistence.toml")).unwrap();
+    for name in ["persistence.toml", "sets.toml"] {
+        let built_in = format!("{}/../../rules/{name}", env!("CARGO_MANIFEST_DIR"));
+        fs::copy(built_in, folder.join(name)).unwrap();
+    }
     let folder = folder.to_str().unwrap();
     let other = command(&place, &["judge", "last", "--json", "--rules", folder], 0).object();
     assert_eq!(other["verdict"], "clean");
