@@ -7,6 +7,7 @@ mod streams;
 mod views;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hasher as _};
 
 use pyti_model::trace::Decoy;
 
@@ -19,6 +20,8 @@ pub const SHORTEST: usize = 12;
 const FEWEST_DIFFERENT: usize = 6;
 /// Readings within readings: `base64 of gzip of base64` has three.
 const DEEPEST: u8 = 4;
+/// Readings one after another that only take out line breaks and escapes.
+const MOST_REWRITTEN: u8 = 2;
 /// Places at each of which a stream that has no head is looked for.
 const BARE_OFFSETS: usize = 64;
 /// Bytes that one search may unpack, besides [`BUDGET_FACTOR`] times what it was given.
@@ -79,6 +82,8 @@ struct Reading {
     /// Where in the bytes that were given it begins; `None` for these themselves.
     offset: Option<usize>,
     depth: u8,
+    /// How many of the last layers only took out line breaks and escapes.
+    rewritten: u8,
     bytes: Vec<u8>,
 }
 
@@ -133,7 +138,7 @@ impl Needles {
     pub fn look(&self, bytes: &[u8]) -> Looked {
         let mut search = Search::new(self, bytes.len());
         search.scan(&[], None, bytes);
-        search.read(&[], None, 0, bytes);
+        search.read(&[], None, 0, 0, bytes);
         search.run();
         search.done()
     }
@@ -164,6 +169,12 @@ fn is_worth_reading(depth: u8, bytes: &[u8]) -> bool {
     printable >= 80 || depth == 0 && (short || printable >= 50)
 }
 
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
 /// One search under way.
 struct Search<'a> {
     needles: &'a Needles,
@@ -172,6 +183,8 @@ struct Search<'a> {
     found_at: Vec<Option<u8>>,
     hits: Vec<Hit>,
     left: usize,
+    /// Digests of what was read.
+    seen: BTreeSet<u64>,
     cut: bool,
     room: Vec<u8>,
     unpacker: Unpacker,
@@ -186,6 +199,7 @@ impl<'a> Search<'a> {
             found_at: vec![None; needles.ids.len()],
             hits: Vec::new(),
             left: BUDGET + length.saturating_mul(BUDGET_FACTOR),
+            seen: BTreeSet::new(),
             cut: false,
             room: Vec::new(),
             unpacker: Unpacker::default(),
@@ -226,15 +240,22 @@ impl<'a> Search<'a> {
             self.depth = reading.depth;
             self.scan(&reading.layers, reading.offset, &reading.bytes);
             if reading.depth < DEEPEST {
-                self.read(&reading.layers, reading.offset, reading.depth, &reading.bytes);
+                self.read(
+                    &reading.layers,
+                    reading.offset,
+                    reading.depth,
+                    reading.rewritten,
+                    &reading.bytes,
+                );
             }
         }
     }
 
     /// Queues everything that the bytes can be read as.
-    fn read(&mut self, layers: &[Layer], offset: Option<usize>, depth: u8, bytes: &[u8]) {
-        let mut add = |inner: &[Layer], at: usize, bytes: Vec<u8>| {
-            if bytes.len() < SHORTEST {
+    fn read(&mut self, layers: &[Layer], offset: Option<usize>, depth: u8, rewritten: u8, bytes: &[u8]) {
+        let mut add = |inner: &[Layer], at: usize, bytes: Vec<u8>, rewritten: u8| {
+            // two ways may lead to one reading
+            if bytes.len() < SHORTEST || !self.seen.insert(digest(&bytes)) {
                 return;
             }
             let Some(left) = self.left.checked_sub(bytes.len()) else {
@@ -248,6 +269,7 @@ impl<'a> Search<'a> {
                 layers,
                 offset: Some(offset.unwrap_or(at)),
                 depth: depth + 1,
+                rewritten,
                 bytes,
             });
         };
@@ -256,28 +278,36 @@ impl<'a> Search<'a> {
         let mut cut = spared;
         for stream in streams {
             cut |= stream.cut;
-            add(&[Layer::Named(stream.name)], stream.offset, stream.bytes);
+            add(&[Layer::Named(stream.name)], stream.offset, stream.bytes, 0);
         }
         let mut all = Vec::new();
         if is_worth_reading(depth, bytes) {
             all.extend(views::runs(bytes));
-            all.extend(views::whole(bytes));
         }
         all.extend(views::without_zeros(bytes));
         for view in all {
-            match view.name {
-                Some(name) => add(&[Layer::Named(name)], view.offset, view.bytes),
-                None => add(&[], view.offset, view.bytes),
+            let name = view.name.map(Layer::Named);
+            add(name.as_slice(), view.offset, view.bytes, 0);
+        }
+        if is_worth_reading(depth, bytes) && rewritten < MOST_REWRITTEN {
+            for view in views::rewritten(bytes) {
+                let name = view.name.map(Layer::Named);
+                add(name.as_slice(), 0, view.bytes, rewritten + 1);
             }
         }
         if depth == 0 {
             for key in views::likely_keys(bytes) {
-                add(&[Layer::Xor(key)], 0, bytes.iter().map(|b| b ^ key).collect());
+                add(&[Layer::Xor(key)], 0, bytes.iter().map(|b| b ^ key).collect(), 0);
             }
             for (from, key) in views::stream_keys(bytes) {
                 if let Some(stream) = self.unpacker.under_key(&bytes[from..], key) {
                     cut |= stream.cut;
-                    add(&[Layer::Xor(key), Layer::Named(stream.name)], from, stream.bytes);
+                    add(
+                        &[Layer::Xor(key), Layer::Named(stream.name)],
+                        from,
+                        stream.bytes,
+                        0,
+                    );
                 }
             }
             if streams::ends_reversed(bytes) {
@@ -285,6 +315,7 @@ impl<'a> Search<'a> {
                     &[Layer::Named("reversed")],
                     0,
                     bytes.iter().rev().copied().collect(),
+                    0,
                 );
             }
         }

@@ -8,6 +8,8 @@ use flate2::{Decompress, FlushDecompress, Status};
 pub(crate) const LONGEST: usize = 4 << 20;
 /// Streams unpacked of one text.
 const MOST: usize = 64;
+/// Bytes of a stream that must have been read before it broke, for it to have been one.
+const FEWEST_READ: u64 = 64;
 /// The method of a zip entry that is deflated.
 const DEFLATED: usize = 8;
 /// Less than this is no stream but chance, where a stream has no mark of its own.
@@ -185,9 +187,17 @@ impl Unpacker {
             if out.len() >= LONGEST {
                 return Some((out, true));
             }
-            match status {
+            match &status {
                 Ok(Status::Ok) if made > 0 || stream.total_in() > read as u64 => {}
-                _ => return (!out.is_empty()).then_some((out, false)),
+                // a stream ends, or its bytes do; one that is broken soon was none
+                Ok(_) => {
+                    let is_over =
+                        matches!(status, Ok(Status::StreamEnd)) || stream.total_in() >= bytes.len() as u64;
+                    return (is_over && !out.is_empty()).then_some((out, false));
+                }
+                Err(_) => {
+                    return (stream.total_in() >= FEWEST_READ && !out.is_empty()).then_some((out, false));
+                }
             }
         }
     }

@@ -99,24 +99,51 @@ pub(crate) fn printable_percent(bytes: &[u8]) -> usize {
     printable * 100 / sample.len().max(1)
 }
 
-/// Readings of the whole, for what is mostly text.
-pub(crate) fn whole(bytes: &[u8]) -> Vec<View> {
-    let mut out = Vec::new();
-    let has = |byte: u8| bytes.contains(&byte);
-    if is_wrapped(bytes) {
-        out.push(View::whole(None, joined(bytes)));
+/// Readings with line breaks or escapes taken out, of what lies near one: elsewhere they would change nothing.
+pub(crate) fn rewritten(bytes: &[u8]) -> Vec<View> {
+    let readings = [
+        (None, b'\n', joined as fn(&[u8]) -> Option<Vec<u8>>),
+        (Some("escaped"), b'\\', unescaped),
+        (Some("url"), b'%', |bytes| hex_after(bytes, b'%')),
+        (Some("quoted-printable"), b'=', quoted_printable),
+    ];
+    readings
+        .into_iter()
+        .filter(|(_, mark, _)| bytes.contains(mark))
+        .filter_map(|(name, _, read)| Some(View::whole(name, read(bytes)?)))
+        .collect()
+}
+
+/// What a reading leaves as it is, this near to what it changes, stays; the rest is left out.
+const REACH: usize = 512;
+
+/// Bytes that are rewritten here and there.
+#[derive(Default)]
+struct Near {
+    out: Vec<u8>,
+    /// Behind the last change.
+    changed: Option<usize>,
+}
+
+impl Near {
+    fn change(&mut self, value: Option<u8>) {
+        let from = self.changed.map_or(0, |at| at + REACH);
+        let to = self.out.len().saturating_sub(REACH);
+        if from < to {
+            self.out.splice(from..to, [b'\n']);
+        }
+        self.out.extend(value);
+        self.changed = Some(self.out.len());
     }
-    if has(b'\\') {
-        out.push(View::whole(Some("escaped"), unescaped(bytes)));
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
     }
-    if has(b'%') {
-        out.push(View::whole(Some("url"), hex_after(bytes, b'%')));
+
+    fn done(mut self) -> Option<Vec<u8>> {
+        self.out.truncate(self.changed? + REACH);
+        Some(self.out)
     }
-    if bytes.windows(2).any(|w| w == b"=\n" || w == b"=\r") {
-        let soft = without_soft_breaks(bytes);
-        out.push(View::whole(Some("quoted-printable"), hex_after(&soft, b'=')));
-    }
-    out
 }
 
 /// The bytes without zeros, when there are many: text of two or four bytes a character.
@@ -126,35 +153,29 @@ pub(crate) fn without_zeros(bytes: &[u8]) -> Option<View> {
     (zeros * 4 >= bytes.len()).then(|| View::whole(Some("utf-16"), rest))
 }
 
-/// Whether some line ends with what looks like a part of something longer.
-fn is_wrapped(bytes: &[u8]) -> bool {
+/// Without line breaks behind what looks like a part of something longer, and the indentation behind them.
+fn joined(bytes: &[u8]) -> Option<Vec<u8>> {
     const PART: usize = 16;
     let is_digit = |b: &u8| BASE64.values[usize::from(*b)] != NOT_A_DIGIT || *b == b'=';
-    let mut lines = bytes.split(|b| *b == b'\n');
-    let last = lines.next_back().is_none_or(<[u8]>::is_empty);
-    !last
-        && lines.any(|line| {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            line.len() >= PART && line[line.len() - PART..].iter().all(is_digit)
-        })
-}
-
-/// Without line breaks and the indentation behind them.
-fn joined(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at_start = false;
-    for byte in bytes {
-        match byte {
-            b'\n' => at_start = true,
-            b'\r' => {}
-            b' ' | b'\t' if at_start => {}
-            _ => {
-                at_start = false;
-                out.push(*byte);
+    let mut near = Near::default();
+    let mut is_joined = false;
+    let mut lines = bytes.split(|b| *b == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let line = if is_joined { line.trim_ascii_start() } else { line };
+        let bare = line.strip_suffix(b"\r").unwrap_or(line);
+        let is_last = lines.peek().is_none();
+        is_joined = !is_last && bare.len() >= PART && bare[bare.len() - PART..].iter().all(is_digit);
+        if is_joined {
+            near.keep(bare);
+            near.change(None);
+        } else {
+            near.keep(line);
+            if !is_last {
+                near.keep(b"\n");
             }
         }
     }
-    out
+    near.done()
 }
 
 fn nibble(byte: u8) -> Option<u8> {
@@ -168,54 +189,72 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
 }
 
 /// Replaces a mark and two hexadecimal digits by the byte that they name.
-fn hex_after(bytes: &[u8], mark: u8) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
+fn hex_after(bytes: &[u8], mark: u8) -> Option<Vec<u8>> {
+    let mut near = Near::default();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         match hex_pair(&bytes[at + 1..]) {
             Some(named) if *byte == mark => {
-                out.push(named);
+                near.change(Some(named));
                 at += 3;
             }
             _ => {
-                out.push(*byte);
+                near.keep(&[*byte]);
                 at += 1;
             }
         }
     }
-    out
+    near.done()
 }
 
-fn without_soft_breaks(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
+/// Like it, of mail: lines that go on are joined too. Without such lines it is none.
+fn quoted_printable(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut near = Near::default();
     let mut at = 0;
+    let mut has_lines = false;
     while let Some(byte) = bytes.get(at) {
         let rest = &bytes[at..];
-        if rest.starts_with(b"=\r\n") {
-            at += 3;
+        let soft = if rest.starts_with(b"=\r\n") {
+            3
         } else if rest.starts_with(b"=\n") {
-            at += 2;
+            2
         } else {
-            out.push(*byte);
-            at += 1;
+            0
+        };
+        match hex_pair(&rest[1..]) {
+            _ if soft > 0 => {
+                near.change(None);
+                has_lines = true;
+                at += soft;
+            }
+            Some(named) if *byte == b'=' => {
+                near.change(Some(named));
+                at += 3;
+            }
+            _ => {
+                near.keep(&[*byte]);
+                at += 1;
+            }
         }
     }
-    out
+    near.done().filter(|_| has_lines)
 }
 
 /// Takes the escapes of JSON, C and Python for what they stand for.
-fn unescaped(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
+fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut near = Near::default();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let (value, length) = match (byte, bytes.get(at + 1)) {
-            (b'\\', Some(kind)) => escape(*kind, &bytes[at + 2..]),
-            _ => (Some(*byte), 1),
-        };
-        out.extend(value);
-        at += length;
+        if let (b'\\', Some(kind)) = (byte, bytes.get(at + 1)) {
+            let (value, length) = escape(*kind, &bytes[at + 2..]);
+            near.change(value);
+            at += length;
+        } else {
+            near.keep(&[*byte]);
+            at += 1;
+        }
     }
-    out
+    near.done()
 }
 
 /// The byte that an escape stands for, and its length with the backslash.
@@ -377,14 +416,19 @@ mod tests {
 
     #[test]
     fn escapes_of_three_languages() {
-        assert_eq!(unescaped(br#"a\/b\u0041\x42\103\n\"\\"#), b"a/bABC\n\"\\");
-        assert_eq!(unescaped(br"\u20ac\q\"), b"u20acq\\");
-        assert_eq!(unescaped(b"\\x4"), b"x4");
+        let read = |bytes: &[u8]| unescaped(bytes).unwrap();
+        assert_eq!(read(br#"a\/b\u0041\x42\103\n\"\\"#), b"a/bABC\n\"\\");
+        assert_eq!(read(br"\u20ac\q\"), b"u20acq\\");
+        assert_eq!(read(b"\\x4"), b"x4");
+        assert_eq!(unescaped(b"plain"), None);
     }
 
     #[test]
     fn percent_signs_and_what_only_looks_like_them() {
-        assert_eq!(hex_after(b"a%2Fb%2fc%zz%4", b'%'), b"a/b/c%zz%4");
+        assert_eq!(hex_after(b"a%2Fb%2fc%zz%4", b'%').unwrap(), b"a/b/c%zz%4");
+        assert_eq!(hex_after(b"100% of 7%", b'%'), None);
+        assert_eq!(quoted_printable(b"a=3Db=\r\nc").unwrap(), b"a=bc");
+        assert_eq!(quoted_printable(b"a=3Db"), None);
     }
 
     #[test]
@@ -400,6 +444,21 @@ mod tests {
 
     #[test]
     fn line_breaks_go_with_their_indentation() {
-        assert_eq!(joined(b"ab\r\n  cd\n\tef gh"), b"abcdef gh");
+        let part = "0123456789abcdef";
+        let text = format!("{part}\r\n  {part}\n\tef gh\nnext");
+        assert_eq!(
+            joined(text.as_bytes()).unwrap(),
+            format!("{part}{part}ef gh\nnext").as_bytes()
+        );
+        assert_eq!(joined(b"of prose\nnothing"), None);
+    }
+
+    #[test]
+    fn what_is_far_from_any_change_is_left_out() {
+        let far = "z".repeat(3 * REACH);
+        let text = format!("{far}%41{far}%42{far}");
+        let read = hex_after(text.as_bytes(), b'%').unwrap();
+        let near = "z".repeat(REACH);
+        assert_eq!(read, format!("\n{near}A{near}\n{near}B{near}").as_bytes());
     }
 }
