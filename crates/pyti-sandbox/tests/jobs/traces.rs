@@ -6,7 +6,7 @@ use pyti_model::trace::{Access, Deed, Origin, Result};
 use serde_json::json;
 
 use crate::recorded::{counted, executions, find, full, light, on, path, process, recorded, trace};
-use crate::support::{Who, code, everybody, one, py, python, sh, stdout, with};
+use crate::support::{Who, code, everybody, job, one, py, python, sh, stdout, with};
 
 #[test]
 fn processes_have_parents_programs_and_ends() {
@@ -461,5 +461,39 @@ fn many_short_processes_are_all_seen_and_ended() {
             .filter(|act| act.result == Result::Done)
             .count();
         assert_eq!(done, 201, "{form}");
+    }
+}
+
+#[test]
+fn the_copy_store_tells_the_same() {
+    let script = "cp /usr/bin/true written; sleep 0.02; ./written; ./given; echo x >new; rm old; mkdir d";
+    let given = json!([
+        ["/home/dev/given", "#!/bin/sh\nexit 0\n", 0o755],
+        ["/home/dev/old", "x", 0o644]
+    ]);
+    let run = with(
+        sh(script),
+        json!({"trace": "light", "watched": ["/home/dev"], "given": given}),
+    );
+    let told: Vec<_> = ["overlay", "copy"]
+        .into_iter()
+        .map(|store| {
+            let answer = job(Who::Me, &json!({"store": store, "groups": [[run]]})).remove(0);
+            let trace = crate::recorded::trace(&answer);
+            assert_eq!(trace.losses, [], "{store}");
+            let told = trace.acts.into_iter().map(|act| match act.deed {
+                Deed::Execute { path, origin, .. } => format!("{} {origin:?} {:?}", path.lossy(), act.result),
+                deed => format!("{deed:?} {:?}", act.result),
+            });
+            told.collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(told[0], told[1]);
+    for wanted in [
+        "/home/dev/written Written Done",
+        "/home/dev/given Layer Done",
+        "/usr/bin/sleep System Done",
+    ] {
+        assert!(told[0].iter().any(|line| line == wanted), "{wanted}: {told:#?}");
     }
 }
