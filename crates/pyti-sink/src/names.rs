@@ -21,22 +21,8 @@ pub(crate) struct Names {
     asked: Vec<Foreign>,
     /// Names that had to share the last address.
     pub(crate) shared: u64,
-    /// Hosts that are let through, in lower case: they exist, whatever they are called.
+    /// Hosts that are let through: they exist, whatever they are called.
     let_through: Vec<Vec<u8>>,
-}
-
-impl Names {
-    /// The same names, and besides those of hosts which are let through.
-    pub(crate) fn with(self, let_through: Vec<Vec<u8>>) -> Self {
-        Self { let_through, ..self }
-    }
-
-    /// Whether a name is that of a host which is let through.
-    pub(crate) fn is_let_through(&self, name: &[u8]) -> bool {
-        self.let_through
-            .iter()
-            .any(|host| host.eq_ignore_ascii_case(name))
-    }
 }
 
 impl Names {
@@ -48,6 +34,18 @@ impl Names {
             shared: 0,
             let_through: Vec::new(),
         }
+    }
+
+    /// The same names, and besides those of hosts which are let through.
+    pub(crate) fn with(self, let_through: Vec<Vec<u8>>) -> Self {
+        Self { let_through, ..self }
+    }
+
+    /// Whether a name is that of a host which is let through.
+    pub(crate) fn is_let_through(&self, name: &[u8]) -> bool {
+        self.let_through
+            .iter()
+            .any(|host| host.eq_ignore_ascii_case(name))
     }
 
     /// The addresses of a name.
