@@ -18,12 +18,11 @@ const CASE: &str =
 /// What the tests of a run came to.
 fn tests(object: &Value) -> Test {
     let folder = Path::new(object["recording"].as_str().unwrap());
-    let wheel = folder.join("wheel.jsonl.zst");
-    let file = if wheel.is_file() {
-        wheel
-    } else {
-        folder.join("sdist.jsonl.zst")
-    };
+    let file = ["wheel", "sdist", "folder"]
+        .iter()
+        .map(|kind| folder.join(format!("{kind}.jsonl.zst")))
+        .find(|file| file.is_file())
+        .unwrap();
     let events: Vec<Envelope> = pyti_worker::recording::read(&file).unwrap();
     let test = events.into_iter().find_map(|envelope| match envelope.event {
         Event::Ended {
