@@ -7,7 +7,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 /// Bytes unpacked of one stream.
 pub(crate) const LONGEST: usize = 4 << 20;
 /// Streams unpacked of one text.
-const MOST: usize = 64;
+const MOST: usize = 1024;
 /// Bytes of a stream that must have been read before it broke, for it to have been one.
 const FEWEST_READ: u64 = 64;
 /// The method of a zip entry that is deflated.
