@@ -8,6 +8,9 @@ use pyti_model::trace::Endpoint;
 /// Longest address that the kernel takes (`struct sockaddr_storage`).
 pub(crate) const LONGEST: usize = 128;
 
+/// Whom a connection goes to that is undone.
+pub(crate) const NOBODY: &str = "nobody";
+
 /// Reads a `struct sockaddr`.
 pub(crate) fn endpoint(bytes: &[u8]) -> Endpoint {
     let family = match bytes {
@@ -40,7 +43,7 @@ pub(crate) fn endpoint(bytes: &[u8]) -> Endpoint {
             Some(Endpoint::Unix(Foreign::new(name)))
         }
         // connecting to nobody undoes a connection
-        libc::AF_UNSPEC => Some(Endpoint::Other("nobody".to_owned())),
+        libc::AF_UNSPEC => Some(Endpoint::Other(NOBODY.to_owned())),
         _ => None,
     };
     read.unwrap_or_else(|| Endpoint::Other(format!("family {family}")))

@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use pyti_model::foreign::Foreign;
-use pyti_model::trace::{Access, Act, Count, Deed, Result};
+use pyti_model::trace::{Access, Act, Count, Deed, Endpoint, Result};
 
+use crate::address::NOBODY;
 use crate::paths::{is_below, name};
 use crate::places::{Place, Places};
+
+/// Where the C library asks for names and users, if somebody listens there.
+const NAME_SERVICE: &[&[u8]] = &[b"/var/run/nscd/socket", b"/run/nscd/socket"];
 
 /// Devices that say nothing.
 const DEVICES: &[&[u8]] = &[
@@ -192,7 +196,7 @@ impl Keeper {
 
     fn judge(&mut self, deed: &Deed, toolchain: bool) -> Keep {
         let Some(path) = path(deed) else {
-            return Keep::List;
+            return judge_call(deed);
         };
         let place = self.places.of(path);
         match deed {
@@ -219,6 +223,20 @@ impl Keeper {
             _ if toolchain => Keep::Count("toolchain"),
             _ => Keep::List,
         }
+    }
+}
+
+/// Calls that the C library makes whenever a name is asked for say nothing of the program.
+fn judge_call(deed: &Deed) -> Keep {
+    let (Deed::Bind { to } | Deed::Send { to } | Deed::Connect { to, .. }) = deed else {
+        return Keep::List;
+    };
+    match to {
+        // routes: the filter lets no other kind of this family pass
+        Endpoint::Other(family) if *family == format!("family {}", libc::AF_NETLINK) => Keep::Count("routes"),
+        Endpoint::Other(nobody) if nobody == NOBODY => Keep::Count("disconnect"),
+        Endpoint::Unix(path) if NAME_SERVICE.contains(&path.as_bytes()) => Keep::Count("name_service"),
+        _ => Keep::List,
     }
 }
 
@@ -426,6 +444,29 @@ mod tests {
             assert!(is_listed(listed.clone()), "{listed:?}");
             assert!(!is_listed(counted.clone()), "{counted:?}");
         }
+    }
+
+    #[test]
+    fn a_question_for_a_name_is_counted_and_a_call_is_not() {
+        let connect = |to| Deed::Connect {
+            to,
+            transport: pyti_model::trace::Transport::Unix,
+        };
+        let listed = [
+            connect(Endpoint::Unix("/run/docker.sock".into())),
+            Deed::Bind {
+                to: Endpoint::Other("family 17".into()),
+            },
+        ];
+        let counted = [
+            connect(Endpoint::Unix("/var/run/nscd/socket".into())),
+            connect(Endpoint::Other("nobody".into())),
+            Deed::Bind {
+                to: Endpoint::Other("family 16".into()),
+            },
+        ];
+        assert!(listed.into_iter().all(is_listed));
+        assert!(!counted.into_iter().any(is_listed));
     }
 
     #[test]
