@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Runs each without the variable that makes it act: all must be clean
     #[arg(long)]
     quiet_twin: bool,
+    /// On this interpreter, in the place of the newest that is there
+    #[arg(long)]
+    python: Option<String>,
     /// Compares status and reasons only
     #[arg(long)]
     status_only: bool,
@@ -136,7 +139,7 @@ struct Row {
 impl Row {
     fn of(package: &Package, place: &Place, options: &Options) -> Self {
         let began = Instant::now();
-        let (seen, problems) = match place.run(package, options.quiet_twin) {
+        let (seen, problems) = match place.run(package, options) {
             Ok(summary) => (
                 Seen::of(&summary).to_string(),
                 problems(package, &summary, options),
@@ -285,7 +288,7 @@ impl Place {
     }
 
     /// `pyti run --json` of one package.
-    fn run(&self, package: &Package, quiet: bool) -> Result<Value> {
+    fn run(&self, package: &Package, options: &Options) -> Result<Value> {
         let name = &package.fixture.name;
         let mut command = Command::new(&self.pyti);
         for (variable, _) in std::env::vars_os() {
@@ -315,7 +318,10 @@ impl Place {
             .env("PYTI_UV", &self.uv)
             .env("PIP_CONFIG_FILE", "/dev/null")
             .env("UV_NO_CONFIG", "1");
-        if !quiet {
+        if let Some(python) = &options.python {
+            command.args(["--python", python]);
+        }
+        if !options.quiet_twin {
             command.arg("--env").arg(format!("{VARIABLE}={name}"));
         }
         let output = command.arg(name).output().context("pyti cannot be started")?;
@@ -401,6 +407,7 @@ mod tests {
             names: Vec::new(),
             jobs: 1,
             quiet_twin,
+            python: None,
             status_only: false,
             pyti: None,
             keep: None,
