@@ -27,6 +27,7 @@ mod programs;
 mod recorder;
 mod recording;
 mod sockets;
+mod stop;
 mod tree;
 mod watch;
 mod wire;

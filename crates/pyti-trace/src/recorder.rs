@@ -1,27 +1,25 @@
 //! Serves stopped calls one by one: reads, answers, writes down.
 
 use std::collections::{HashSet, VecDeque};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use pyti_model::effect::{Denial, Loss};
 use pyti_model::foreign::Foreign;
-use pyti_model::trace::{
-    Access, Act, Count, Deed, Endpoint, Form, Origin, Process, Result, Trace, Transport,
-};
+use pyti_model::trace::{Access, Act, Count, Deed, Form, Origin, Process, Result, Trace, Transport};
 
 use crate::address;
 use crate::calls::{self, Call, Read};
-use crate::decode::{self, Decoded, Execution, Seen, World};
+use crate::decode::{self, Decoded, Execution, Seen};
 use crate::filter::Arch;
 use crate::keep::{Doer, Keeper};
-use crate::memory::{Memory, Stopped};
-use crate::paths::{DELETED, absolute, name};
+use crate::paths::{absolute, name};
 use crate::places::{Places, is_toolchain};
 use crate::programs::{Programs, Target};
 use crate::recording::{OnCall, Setup};
 use crate::sockets::Socket;
-use crate::tree::{Instance, Pending, Tree};
+use crate::stop::Stop;
+use crate::tree::{Pending, Tree};
 use crate::watch::Watches;
 use crate::wire::{self, Answer, Notification};
 
@@ -63,52 +61,27 @@ pub(crate) struct Recorder {
     looks: Vec<(u32, Instant, usize)>,
 }
 
-/// A stopped thread and its process.
-struct Stop<'a> {
-    memory: Stopped,
-    process: &'a Instance,
+/// What was read of a stopped call.
+enum Observed {
+    Nothing,
+    /// The caller could not be looked at.
+    Stranger,
+    /// What is refused, and whom.
+    Refused(String, Option<u32>),
+    Executes(Box<Asked>),
+    /// A process, what it does, and whether something of that could not be read.
+    Does(u32, Seen, bool),
+}
+
+/// What was read of a process that asks for another program.
+struct Asked {
+    pid: u32,
     tid: u32,
-}
-
-impl Memory for Stop<'_> {
-    fn pieces(&self, wanted: &[(u64, usize)]) -> Vec<Vec<u8>> {
-        self.memory.pieces(wanted)
-    }
-}
-
-impl Stop<'_> {
-    fn socket(&self, fd: i32) -> Option<Socket> {
-        Socket::of(self.process.handle.as_ref()?.as_fd(), fd).ok()
-    }
-}
-
-impl World for Stop<'_> {
-    fn folder(&self, fd: Option<i32>) -> Option<Vec<u8>> {
-        let name = match fd {
-            Some(fd) => format!("fd/{fd}"),
-            None => "cwd".to_owned(),
-        };
-        if self.tid == self.process.pid {
-            self.process.folder.link(&name)
-        } else {
-            // a thread may have a working folder and files of its own
-            self.process.folder.link(&format!("task/{}/{name}", self.tid))
-        }
-    }
-
-    fn transport(&self, fd: i32) -> Transport {
-        self.socket(fd)
-            .map_or(Transport::Other, |socket| socket.transport())
-    }
-
-    fn own_address(&self, fd: i32) -> Option<Endpoint> {
-        self.socket(fd)?.name()
-    }
-
-    fn process(&self, fd: i32) -> Option<i32> {
-        let fd = self.socket(fd)?;
-        fd.process()
-    }
+    execution: Execution,
+    target: Target,
+    sockets: Vec<u8>,
+    before: crate::proc::Stat,
+    unreadable: bool,
 }
 
 impl Recorder {
@@ -201,32 +174,38 @@ impl Recorder {
             None | Some(Read::Refuse) => Answer::Refuse,
             Some(_) => Answer::Continue,
         };
-        if !self.tree.is_init(stopped.tid) {
-            self.look(&stopped, call, at_us);
+        let observed = if self.tree.is_init(stopped.tid) {
+            Observed::Nothing
+        } else {
+            self.look(&stopped, call, at_us)
+        };
+        // the kernel takes an answer only for a thread that is still stopped in this call: so what was read was its own.
+        // Otherwise it was killed meanwhile, or interrupted and will call again
+        if wire::answer(fd, stopped.id, answer).is_ok() {
+            self.write_down(observed, at_us);
         }
-        // the caller may have been killed meanwhile
-        let _ = wire::answer(fd, stopped.id, answer);
         Ok(())
     }
 
-    /// Reads and writes down what a stopped call is about.
-    fn look(&mut self, stopped: &Notification, call: Option<&'static Call>, at_us: u64) {
+    /// Reads what a stopped call is about. Nothing of it is written down yet.
+    fn look(&mut self, stopped: &Notification, call: Option<&'static Call>, at_us: u64) -> Observed {
         let known = self.tree.find(stopped.tid, at_us).map(|process| process.pid);
         let Some(call) = call else {
-            let name = format!("system call {}", stopped.data.number);
-            self.refused(&name, known, at_us);
-            return;
+            return Observed::Refused(format!("system call {}", stopped.data.number), known);
         };
         let Some(pid) = known else {
-            if call.read == Read::Refuse {
-                self.refused(call.name, None, at_us);
-            } else if wire::still_there(self.listener.as_raw_fd(), stopped.id) {
-                self.unseen += 1;
-            }
-            return;
+            return match call.read {
+                Read::Refuse => Observed::Refused(call.name.to_owned(), None),
+                _ => Observed::Stranger,
+            };
         };
         self.settle(pid);
-        let Some(process) = self.tree.get(pid) else { return };
+        let Some(process) = self.tree.get(pid) else {
+            return Observed::Stranger;
+        };
+        if call.read == Read::Refuse {
+            return Observed::Refused(call.name.to_owned(), known);
+        }
         if !matches!(call.read, Read::Execute { .. })
             && process
                 .pending
@@ -238,11 +217,7 @@ impl Recorder {
             fail(&mut self.keeper, &pending);
         }
         let fresh = process.fresh.take();
-        let stop = Stop {
-            memory: Stopped::new(stopped.tid),
-            process,
-            tid: stopped.tid,
-        };
+        let stop = Stop::new(process, stopped.tid);
         let Decoded { seen, unreadable } = if process.setting_up {
             // it is still a copy of our own process, whose memory nobody may read: it does what we told it to
             let execution = matches!(call.read, Read::Execute { .. })
@@ -260,14 +235,7 @@ impl Recorder {
         } else {
             decode::decode(call, &stopped.data.arguments, &stop, process.inner)
         };
-        // while the caller is stopped its descriptor is the one that it calls with
-        let called_with = match &seen {
-            Seen::Calls(_) if self.on_call.is_some() => i32::try_from(stopped.data.arguments[0])
-                .ok()
-                .and_then(|fd| stop.socket(fd)),
-            _ => None,
-        };
-        let seen = match seen {
+        match seen {
             Seen::Execute(execution) => {
                 let target = self.programs.look(
                     &process.folder,
@@ -275,33 +243,52 @@ impl Recorder {
                     execution.descriptor,
                     self.keeper.places(),
                 );
-                let sockets = (0u8..3).filter(|fd| is_internet(&stop, i32::from(*fd))).collect();
+                let sockets = (0u8..3).filter(|fd| stop.is_internet(i32::from(*fd))).collect();
                 let before = fresh.or_else(|| process.folder.stat()).unwrap_or_default();
-                Ok((execution, target, sockets, before))
+                Observed::Executes(Box::new(Asked {
+                    pid,
+                    tid: stopped.tid,
+                    execution: *execution,
+                    target,
+                    sockets,
+                    before,
+                    unreadable,
+                }))
             }
-            other => Err(other),
-        };
-        // what was read is the caller's own only if it is still stopped there
-        if !wire::still_there(self.listener.as_raw_fd(), stopped.id) {
-            return;
-        }
-        if call.read == Read::Refuse {
-            self.refused(call.name, Some(pid), at_us);
-            return;
-        }
-        if self.form == Form::None {
-            return;
-        }
-        match seen {
-            Ok((execution, target, sockets, before)) => {
-                self.unreadable += u64::from(unreadable);
-                self.executes(pid, stopped.tid, *execution, target, sockets, &before, at_us);
+            Seen::Calls(calls) => {
+                if let Some(on_call) = &mut self.on_call {
+                    // while the caller is stopped its descriptor is the one that it calls with
+                    let mut socket = i32::try_from(stopped.data.arguments[0])
+                        .ok()
+                        .and_then(|fd| stop.socket(fd))
+                        .map(Socket::into_copy);
+                    let number = process.number.unwrap_or(0);
+                    if wire::still_there(self.listener.as_raw_fd(), stopped.id) {
+                        announce(on_call, &calls, number, &mut socket);
+                    }
+                }
+                Observed::Does(pid, Seen::Calls(calls), unreadable)
             }
-            Err(seen) => self.does(pid, seen, unreadable, at_us, called_with),
+            seen => Observed::Does(pid, seen, unreadable),
         }
     }
 
-    fn does(&mut self, pid: u32, seen: Seen, unreadable: bool, at_us: u64, called_with: Option<Socket>) {
+    /// Writes down what was read, now that it is known to be the caller's.
+    fn write_down(&mut self, observed: Observed, at_us: u64) {
+        match observed {
+            Observed::Nothing => {}
+            Observed::Stranger => self.unseen += 1,
+            Observed::Refused(call, pid) => self.refused(&call, pid, at_us),
+            _ if self.form == Form::None => {}
+            Observed::Executes(asked) => {
+                self.unreadable += u64::from(asked.unreadable);
+                self.executes(*asked, at_us);
+            }
+            Observed::Does(pid, seen, unreadable) => self.does(pid, seen, unreadable, at_us),
+        }
+    }
+
+    fn does(&mut self, pid: u32, seen: Seen, unreadable: bool, at_us: u64) {
         if let Seen::Deed(Deed::Become { call, .. }) = &seen
             && call == "setsid"
         {
@@ -319,14 +306,7 @@ impl Recorder {
                 self.keeper.take(at_us, number, Result::Attempted, deed, doer);
             }
             Seen::Calls(all) => {
-                let mut socket = called_with.map(Socket::into_copy);
-                for (deed, transport) in all {
-                    if let (Deed::Connect { to, .. } | Deed::Send { to }, Some(on_call)) =
-                        (&deed, &mut self.on_call)
-                        && let Some(to) = address::internet(to)
-                    {
-                        on_call(transport, to, number.unwrap_or(0), socket.take());
-                    }
+                for (deed, _) in all {
                     self.keeper.take(at_us, number, Result::Attempted, deed, doer);
                 }
             }
@@ -335,20 +315,16 @@ impl Recorder {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "everything that was read while the caller was stopped"
-    )]
-    fn executes(
-        &mut self,
-        pid: u32,
-        tid: u32,
-        execution: Execution,
-        target: Target,
-        sockets: Vec<u8>,
-        before: &crate::proc::Stat,
-        at_us: u64,
-    ) {
+    fn executes(&mut self, asked: Asked, at_us: u64) {
+        let Asked {
+            pid,
+            tid,
+            execution,
+            target,
+            sockets,
+            before,
+            ..
+        } = asked;
         let Some(process) = self.tree.get(pid) else { return };
         if let Some(earlier) = process.pending.take() {
             // it is still what it was, so that one failed; of another thread's nothing is known
@@ -582,9 +558,13 @@ fn fail(keeper: &mut Keeper, pending: &Pending) {
     }
 }
 
-fn is_internet(stop: &Stop<'_>, fd: i32) -> bool {
-    let link = stop.folder(Some(fd)).unwrap_or_default();
-    link.starts_with(b"socket:")
-        && !link.ends_with(DELETED)
-        && stop.socket(fd).is_some_and(|s| s.is_internet())
+/// Tells of calls to the internet before they go on.
+fn announce(on_call: &mut OnCall, calls: &[(Deed, Transport)], process: u32, socket: &mut Option<OwnedFd>) {
+    for (deed, transport) in calls {
+        if let Deed::Connect { to, .. } | Deed::Send { to } = deed
+            && let Some(to) = address::internet(to)
+        {
+            on_call(*transport, to, process, socket.take());
+        }
+    }
 }
