@@ -1,7 +1,8 @@
 //! Fills a store with results as they would come from an index, and measures: size of a result, every query of the pages, claims and
 //! completions a second, and what readers cost.
 //!
-//! `cargo run --release -p pyti-store --example million -- [RESULTS] [FOLDER]`; the folder is deleted at the end unless it is named.
+//! `cargo run --release -p pyti-store --example million -- [RESULTS] [FOLDER]`; the folder is deleted at the end unless it is named;
+//! one that is named is filled up if it holds less.
 
 #![expect(clippy::print_stdout, reason = "figures for people")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -240,7 +241,10 @@ fn measure(name: &str, mut ask: impl FnMut(u64) -> Fallible<usize>) -> Fallible<
     let (mut times, mut rows) = (Vec::new(), 0);
     for n in 0..21 {
         let began = Instant::now();
-        rows = ask(n)?;
+        match ask(n) {
+            Ok(n) => rows = n,
+            Err(error) => println!("  {name}: {error}"),
+        }
         times.push(began.elapsed());
     }
     println!("  {name:<44} {} {rows:>6}", median(times));
@@ -248,7 +252,10 @@ fn measure(name: &str, mut ask: impl FnMut(u64) -> Fallible<usize>) -> Fallible<
 }
 
 fn pages(store: &Store, all: u64) -> Fallible<()> {
-    let now = BEGAN + LASTED;
+    let now = store
+        .latest(None, 1)?
+        .first()
+        .map_or(BEGAN, |row| row.finished_ms);
     let biggest = store.project("lib-0")?.ok_or("no biggest project")?;
     let one = |n: u64| -> Fallible<pyti_store::ResultRow> {
         let id = i64::try_from((n + 1) * all / 23)?;
@@ -334,7 +341,7 @@ fn rates(store: &Store, next: &AtomicU64, all: u64) -> Fallible<()> {
                     std::thread::sleep(Duration::from_secs(4));
                     stop.store(true, Ordering::Relaxed);
                 });
-                let prefix = format!("r{turn}-{readers}-");
+                let prefix = format!("r{}-{turn}-{readers}-", next.load(Ordering::Relaxed));
                 let source = Source {
                     next,
                     end: u64::MAX,
@@ -371,7 +378,12 @@ fn main() -> Fallible<()> {
     let temporary = tempfile::tempdir()?;
     let folder = named.as_deref().unwrap_or(temporary.path());
     let store = Store::open(folder, Options::default())?;
-    let next = AtomicU64::new(0);
+    // a folder that was filled before is filled up
+    let there = store
+        .latest(None, 1)?
+        .first()
+        .map_or(0, |row| row.id.unsigned_abs());
+    let next = AtomicU64::new(there);
     let stop = AtomicBool::new(false);
     let began = Instant::now();
     let source = Source {
@@ -380,7 +392,7 @@ fn main() -> Fallible<()> {
         all,
         stop: &stop,
     };
-    let done = crowd(&store, "w", CLAIMED, &source)?;
+    let done = crowd(&store, &format!("w{there}-"), CLAIMED, &source)?;
     let took = began.elapsed().as_secs_f64();
     let figures = store.figures();
     println!(
@@ -388,6 +400,7 @@ fn main() -> Fallible<()> {
         done as f64 / took,
         figures.works as f64 / figures.commits as f64
     );
+    let all = there.max(all);
     pages(&store, all)?;
     let began = Instant::now();
     let copy = tempfile::tempdir()?;

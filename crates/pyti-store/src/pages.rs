@@ -16,6 +16,8 @@ use crate::{ledger, sql};
 
 /// Most rows of one answer.
 pub const MOST: u32 = 200;
+/// Releases of one step of a matrix.
+const STEP: usize = 10;
 
 fn limit(wanted: u32) -> u32 {
     wanted.clamp(1, MOST)
@@ -90,17 +92,24 @@ impl Store {
     }
 
     /// Files of some releases, each with its newest result in every environment: the matrix of a project's page.
-    pub fn matrix(&self, versions: Vec<i64>) -> Result<Vec<(File, Vec<ResultRow>)>> {
-        self.read(move |c| {
-            let mut matrix = Vec::new();
-            for version in versions.iter().take(MOST as usize) {
-                for file in all(c, sql::FILES_BY_VERSION, [version], file_row)? {
-                    let newest = results(c, sql::RESULTS_CURRENT, [file.id])?;
-                    matrix.push((file, newest));
+    pub fn matrix(&self, mut versions: Vec<i64>) -> Result<Vec<(File, Vec<ResultRow>)>> {
+        versions.truncate(MOST as usize);
+        let mut matrix = Vec::new();
+        // in steps, each with a time limit of its own
+        for step in versions.chunks(STEP) {
+            let step = step.to_vec();
+            matrix.extend(self.read(move |c| {
+                let mut part = Vec::new();
+                for version in step {
+                    for file in all(c, sql::FILES_BY_VERSION, [version], file_row)? {
+                        let newest = results(c, sql::RESULTS_CURRENT, [file.id])?;
+                        part.push((file, newest));
+                    }
                 }
-            }
-            Ok(matrix)
-        })
+                Ok(part)
+            })?);
+        }
+        Ok(matrix)
     }
 
     /// How many files and environments of a project have a result.
