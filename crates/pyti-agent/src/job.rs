@@ -18,13 +18,13 @@ use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
 use pyti_model::outcome::Reason;
 use pyti_model::raw::RawData;
-use pyti_model::trace::Form;
+use pyti_model::trace::{Count, Form};
 use pyti_sandbox::{Boxes, Command, Done, Layer, Listener, Lower};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::commands::PROBES;
 use crate::events::Events;
-use crate::planted::Planted;
+use crate::planted::{Planted, Planting};
 use crate::sources;
 use crate::written;
 
@@ -47,8 +47,7 @@ pub(crate) struct Job {
     pub(crate) events: Arc<Events>,
     pub(crate) lens_port: u16,
     pub(crate) cancelled: Arc<AtomicBool>,
-    /// What lies in the boxes to be found; `None` when nothing is watched.
-    pub(crate) planted: Option<Planted>,
+    planted: Planting,
     /// The sources as they were unpacked.
     pub(crate) unpacked: OnceLock<Layer>,
     notes: Mutex<HashMap<String, Note>>,
@@ -68,7 +67,7 @@ impl Job {
         events: Arc<Events>,
         lens_port: u16,
         cancelled: Arc<AtomicBool>,
-        planted: Option<Planted>,
+        planted: Planting,
     ) -> Self {
         Self {
             order,
@@ -100,7 +99,9 @@ impl Job {
             changes = sources::against(tree, &done.layer, changes);
         }
         let mut written = Vec::new();
-        if let Some(planted) = self.planted.as_ref().filter(|_| command.trace != Form::None) {
+        if command.trace != Form::None
+            && let Some(planted) = self.planted()?
+        {
             crate::observe::without_our_own(&mut done.trace, command);
             let read = written::read(&done.layer, &changes);
             let searched: Vec<_> = read
@@ -113,7 +114,14 @@ impl Job {
                 stderr: Some(&done.effect.stderr),
                 written: &searched,
             };
-            pyti_decoy::annotate(&mut done.trace, &planted.decoys, &planted.needles, &output);
+            let looked = pyti_decoy::annotate(&mut done.trace, &planted.decoys, &planted.needles, &output);
+            if looked.cut {
+                // something was too big to be unpacked and looked into
+                done.trace.counts.push(Count {
+                    what: "search_cut".to_owned(),
+                    times: 1,
+                });
+            }
             written = read.told;
         }
         self.note(&task, |note| {
@@ -210,6 +218,11 @@ impl Job {
     pub(crate) fn commands(&self, cx: &Cx<'_>) -> u32 {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.get(cx.task().as_str()).map_or(0, |note| note.commands)
+    }
+
+    /// What lies in the boxes to be found; `None` when nothing is watched. Waits for it when it is still being made.
+    pub(crate) fn planted(&self) -> Result<Option<&Planted>, TaskError> {
+        self.planted.get().map_err(trouble)
     }
 
     /// Keeps the task's raw data for the event of its end.

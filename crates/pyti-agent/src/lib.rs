@@ -36,7 +36,7 @@ use serde_json::Value;
 
 use crate::events::Events;
 use crate::job::Job;
-use crate::planted::Planted;
+use crate::planted::Planting;
 use crate::tunnels::Tunnels;
 
 /// The hidden verb by which the program is started as an agent.
@@ -110,19 +110,14 @@ impl Agent {
         machine.insert("uv".to_owned(), order.uv_version.clone());
         events.send(Event::Opened { machine });
         let planted = match order.plan.watch {
-            Watch::Off => None,
-            Watch::On => {
-                let planted = Planted::new(
-                    &self.boxes,
-                    order.index_host.as_deref(),
-                    self.tunnels.allow(&self.peer(), &order.plan.allow),
-                )
-                .map_err(|e| RpcError::failed(pyti_model::with_causes(&e)))?;
-                events.send(Event::Planted {
-                    decoys: planted.decoys.clone(),
-                });
-                Some(planted)
-            }
+            Watch::Off => Planting::none(Arc::clone(&events)),
+            Watch::On => Planting::start(
+                self.boxes.clone(),
+                order.index_host.clone(),
+                self.tunnels.allow(&self.peer(), &order.plan.allow),
+                Arc::clone(&events),
+            )
+            .map_err(RpcError::failed)?,
         };
         let job = Job::new(
             order,

@@ -10,6 +10,7 @@ use pyti_box::protocol::PROGRAM;
 use pyti_graph::TaskError;
 use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
+use pyti_model::plan::Watch;
 use pyti_model::trace::{Act, DecoyUse, Deed, Form, Result as Attempt, Trace};
 use pyti_sandbox::{Command, Done, Lower, Network};
 
@@ -62,7 +63,7 @@ impl Job {
         phase: Phase,
     ) -> Result<Done, TaskError> {
         command.network = phase.silent();
-        let Some(planted) = &self.planted else {
+        let Some(planted) = self.planted()? else {
             return self.run(cx, command);
         };
         planted.furnish(command);
@@ -93,7 +94,7 @@ impl Job {
 
     /// Records what the interpreter itself told. It is claimed by the process, and belongs to no process of the trace.
     pub(crate) fn tell_audits(&self, cx: &Cx<'_>, audits: Vec<(String, Foreign)>) {
-        if self.planted.is_none() || audits.is_empty() {
+        if self.order.plan.watch == Watch::Off || audits.is_empty() {
             return;
         }
         let act = |(name, text)| Act {

@@ -5,16 +5,20 @@ use std::fs::{self, File, FileTimes, Permissions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pyti_box::protocol::VENV;
 use pyti_decoy::{Decoys, Needles, Persona};
+use pyti_model::event::Event;
 use pyti_model::trace::{Decoy, DecoyPlace};
-use pyti_sandbox::sink::{Allow, Authority, BUNDLE_PLACES, Simulation, trust_variables};
+use pyti_sandbox::sink::{Allow, Authority, BUNDLE_PLACES, Credentials, Simulation, trust_variables};
 use pyti_sandbox::{Bind, Boxes, Command, Layer, Lower};
+use sha2::{Digest as _, Sha256};
 
 use crate::commands;
+use crate::events::Events;
 
 /// The user of every box; environments are made for its home.
 const USER: &str = "dev";
@@ -36,6 +40,61 @@ pub(crate) struct Planted {
     variables: Vec<(String, String)>,
     host: String,
     bundle_places: Vec<PathBuf>,
+}
+
+/// Decoys that are being made while the first tasks work: keys of real form take their time.
+pub(crate) struct Planting {
+    made: OnceLock<Result<Option<Planted>, String>>,
+    making: Mutex<Option<JoinHandle<Result<Planted, PlantError>>>>,
+    events: Arc<Events>,
+}
+
+impl Planting {
+    /// Nothing is watched.
+    pub(crate) fn none(events: Arc<Events>) -> Self {
+        Self {
+            made: OnceLock::from(Ok(None)),
+            making: Mutex::new(None),
+            events,
+        }
+    }
+
+    /// Begins.
+    pub(crate) fn start(
+        boxes: Boxes,
+        index_host: Option<String>,
+        allow: Vec<Allow>,
+        events: Arc<Events>,
+    ) -> Result<Self, io::Error> {
+        let making = std::thread::Builder::new()
+            .name("decoys".to_owned())
+            .spawn(move || Planted::new(&boxes, index_host.as_deref(), allow))?;
+        Ok(Self {
+            made: OnceLock::new(),
+            making: Mutex::new(Some(making)),
+            events,
+        })
+    }
+
+    /// What was made; tells the recording of it the first time.
+    pub(crate) fn get(&self) -> Result<Option<&Planted>, String> {
+        let made = self.made.get_or_init(|| {
+            let making = self.making.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let made = match making.map(JoinHandle::join) {
+                Some(Ok(Ok(planted))) => planted,
+                Some(Ok(Err(error))) => return Err(pyti_model::with_causes(&error)),
+                Some(Err(_)) | None => return Err("the decoys could not be made".to_owned()),
+            };
+            self.events.send(Event::Planted {
+                decoys: made.decoys.clone(),
+            });
+            Ok(Some(made))
+        });
+        match made {
+            Ok(made) => Ok(made.as_ref()),
+            Err(why) => Err(why.clone()),
+        }
+    }
 }
 
 /// Why nothing could be planted.
@@ -77,6 +136,8 @@ impl Planted {
                 commonly_read: true,
             });
         }
+        let (credentials, of_cloud) = cloud(&entropy);
+        made.decoys.extend(of_cloud);
         let authority = Arc::new(Authority::new()?);
         let mut system = Vec::new();
         let bundle_places: Vec<_> = BUNDLE_PLACES
@@ -96,6 +157,7 @@ impl Planted {
             watched,
             simulation: Arc::new(Simulation {
                 allow,
+                credentials,
                 ..Simulation::new(authority)
             }),
             layer: layer(boxes, &made)?,
@@ -143,6 +205,58 @@ impl Planted {
         }
     }
 }
+
+/// What the metadata service of a cloud hands out, and the decoys that it is made of.
+fn cloud(entropy: &[u8; 32]) -> (Credentials, Vec<Decoy>) {
+    let random = |label: &str, length: usize| -> String {
+        let (mut text, mut round) = (String::new(), 0_u8);
+        while text.len() < length {
+            let digest = Sha256::new()
+                .chain_update(entropy)
+                .chain_update(label)
+                .chain_update([round])
+                .finalize();
+            text.extend(
+                digest
+                    .iter()
+                    .map(|byte| char::from(LETTERS[usize::from(byte % 62)])),
+            );
+            round += 1;
+        }
+        text.truncate(length);
+        text
+    };
+    let credentials = Credentials {
+        aws_role: "app-server".to_owned(),
+        aws_access_key_id: format!("ASIA{}", random("aws id", 16).to_ascii_uppercase()),
+        aws_secret_access_key: random("aws secret", 40),
+        aws_session_token: random("aws session", 280),
+        google_account: "default@app-server.iam.gserviceaccount.example".to_owned(),
+        google_token: format!("ya29.c.{}", random("google", 180)),
+        azure_token: format!("eyJ0eXAiOiJKV1Qi.{}", random("azure", 240)),
+    };
+    let decoy = |id: &str, secrets: Vec<String>| Decoy {
+        id: id.to_owned(),
+        family: "cloud".to_owned(),
+        place: DecoyPlace::File("http://169.254.169.254/".to_owned()),
+        secrets,
+        commonly_read: true,
+    };
+    let decoys = vec![
+        decoy(
+            "metadata.aws",
+            vec![
+                credentials.aws_secret_access_key.clone(),
+                credentials.aws_session_token.clone(),
+            ],
+        ),
+        decoy("metadata.google", vec![credentials.google_token.clone()]),
+        decoy("metadata.azure", vec![credentials.azure_token.clone()]),
+    ];
+    (credentials, decoys)
+}
+
+const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 fn layer(boxes: &Boxes, made: &Decoys) -> Result<Layer, PlantError> {
     let planted = || made.files.iter().chain(&made.machine.files);
