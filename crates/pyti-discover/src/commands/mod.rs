@@ -298,6 +298,14 @@ mod tests {
             (last.evidence[0].file.as_str(), last.evidence[0].line),
             ("test_x.py", 3)
         );
+        // no runner of today calls such a function
+        let old = loads.replace("def load_tests(l, tests, p)", "def test_suite(tests)");
+        assert!(
+            !of(&[("x.py", module), ("test_x.py", &old)])
+                .last()
+                .unwrap()
+                .besides
+        );
         // alone they are all there is
         let recipes = of(&[("x.py", module)]);
         assert_eq!((recipes.len(), recipes[0].besides), (1, false));

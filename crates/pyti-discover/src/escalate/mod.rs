@@ -20,6 +20,8 @@ pub const ROUNDS: usize = 4;
 /// Days after its upload until which a distribution's dependencies are thought to be those that it was made with.
 const DAYS: u64 = 30;
 const DAY_S: u64 = 86_400;
+/// Seconds of attempts after which nothing is tried without a sign that it may help.
+const UNFOUNDED_S: f64 = 60.0;
 
 /// An attempt that was made.
 #[derive(Debug, Clone)]
@@ -79,6 +81,8 @@ pub struct Situation<'a> {
     pub uploaded: Option<&'a str>,
     /// Seconds since 1970.
     pub now_s: u64,
+    /// Seconds that the attempts have taken so far.
+    pub spent_s: f64,
     /// The plan names its recipe: nothing else is tried.
     pub frozen: bool,
 }
@@ -128,8 +132,7 @@ pub fn next(inspection: &Inspection, tried: &[Tried], situation: &Situation<'_>)
             .or_else(|| again(tried, last, test, *death))
             .or_else(|| {
                 more.then(|| {
-                    visible(tried, situation, &last.recipe, test)
-                        .or_else(|| older(tried, situation, &last.recipe, test))
+                    older(tried, situation, &last.recipe, test).or_else(|| visible(tried, situation, test))
                 })
                 .flatten()
             })
@@ -374,9 +377,11 @@ fn again(tried: &[Tried], last: &Tried, test: &Test, death: Death) -> Option<Nex
 
 /// The same with the sources left where they are: tests may read them in ways that no message tells. What the runner's process
 /// imports is the installed copy all the same.
-fn visible(tried: &[Tried], situation: &Situation<'_>, recipe: &Recipe, test: &Test) -> Option<Next> {
+fn visible(tried: &[Tried], situation: &Situation<'_>, test: &Test) -> Option<Next> {
+    // what was tried since did not help: from the best so far
+    let recipe = &tried[best(tried)?].recipe;
     let hidden = recipe.sources == Sources::Hidden && !situation.hidden.is_empty();
-    if !hidden || symptoms::is_about_the_network(test) {
+    if !hidden || situation.spent_s > UNFOUNDED_S || symptoms::is_about_the_network(test) {
         return None;
     }
     let mut next = recipe.clone();

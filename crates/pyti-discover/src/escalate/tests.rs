@@ -225,6 +225,15 @@ fn links_into_what_is_hidden_and_failures_without_a_word_make_sources_visible() 
     let tried = [ran(first, 9, 1), ran(first, 9, 1)];
     let found = next(&inspection, &tried, &with).unwrap();
     assert_eq!(found.because, "with the sources left where they are");
+    let late = Situation {
+        spent_s: 61.0,
+        ..with.clone()
+    };
+    assert_eq!(
+        next(&inspection, &tried, &late),
+        None,
+        "nothing says that it would help"
+    );
     // and then nothing is repeated once more
     let tried = [tried[0].clone(), tried[1].clone(), ran(&found.recipe, 9, 1)];
     assert_eq!(next(&inspection, &tried, &with), None);

@@ -107,6 +107,7 @@ impl Story {
                     now_s: SystemTime::now()
                         .duration_since(UNIX_EPOCH)
                         .map_or(0, |since| since.as_secs()),
+                    spent_s: spent,
                     frozen: plan.recipe.is_some(),
                 };
                 let Some(next) = escalate::next(bench.inspection, &self.tried, &situation) else {
