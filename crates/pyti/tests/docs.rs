@@ -202,7 +202,7 @@ fn commands_and_options_are_told() {
 #[test]
 fn variables_are_told() {
     // read by tests of documents, or set within a box for our own programs
-    const OWN: &[&str] = &["PYTI_COMPILER_LOG"];
+    const OWN: &[&str] = &["PYTI_COMPILER_LOG", "PYTI_CORPUS"];
     let page = read(&root().join("docs/cli.md"));
     let mut folders: Vec<_> = fs::read_dir(root().join("crates"))
         .unwrap()
