@@ -1,5 +1,6 @@
 //! Tests of the judge over whole recordings.
 
+mod attempts;
 mod building;
 mod comparing;
 mod document;
