@@ -69,7 +69,11 @@ impl Job {
         planted.furnish(command);
         match phase {
             Phase::Install => command.filled = planted::environments(),
-            _ => command.quiet = planted::environments(),
+            Phase::Build => {
+                command.quiet = planted::environments();
+                command.filled = planted::build_output();
+            }
+            Phase::Use | Phase::Test => command.quiet = planted::environments(),
         }
         command.trace = phase.form();
         let (plain_env, plain_binds) = (command.env.clone(), command.binds.clone());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pyti_box::protocol::VENV;
+use pyti_box::protocol::{SOURCE, VENV};
 use pyti_decoy::{Decoys, Needles, Persona};
 use pyti_model::event::Event;
 use pyti_model::trace::{Decoy, DecoyPlace};
@@ -281,6 +281,14 @@ fn layer(boxes: &Boxes, made: &Decoys) -> Result<Layer, PlantError> {
 /// Where certifi keeps its certificates in an environment.
 pub(crate) fn certifi(site_packages: &str) -> PathBuf {
     Path::new(site_packages).join("certifi/cacert.pem")
+}
+
+/// Where builds put what they make, thousands of files for a big distribution.
+pub(crate) fn build_output() -> Vec<PathBuf> {
+    vec![
+        PathBuf::from(SOURCE).join("build"),
+        PathBuf::from(crate::tasks::build::OUT),
+    ]
 }
 
 /// Folders of environments: what is usual there is only counted.

@@ -26,7 +26,7 @@ use crate::job::{Cx, Ended, Job, bad_end, open_in_layer, read_in_layer, trouble}
 use crate::observe::Phase;
 
 /// Where the hooks put what they make.
-const OUT: &str = "/home/dev/dist";
+pub(crate) const OUT: &str = "/home/dev/dist";
 const PART: usize = 768 << 10;
 const LOG_CAP: u64 = 16 << 20;
 
