@@ -200,7 +200,7 @@ pub(crate) struct ReportArgs {
     /// Indicators as a STIX 2.1 bundle
     #[arg(long, group = "form")]
     pub(crate) stix: bool,
-    /// What was seen, in the form of OpenSSF package-analysis
+    /// What was seen, in the form of package-analysis
     #[arg(long, group = "form")]
     pub(crate) package_analysis: bool,
     /// Every event, as comma-separated values
