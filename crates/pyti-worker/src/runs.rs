@@ -251,6 +251,7 @@ mod tests {
             when: when.into(),
             status: None,
             recordings: vec![],
+            baselines: BTreeMap::new(),
         }
     }
 
