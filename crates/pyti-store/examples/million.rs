@@ -197,6 +197,10 @@ fn work(store: &Store, name: &str, slots: u16, source: &Source<'_>) -> Fallible<
             let Answer::Granted { grants, .. } = store.claim(&who, 1, request, slots)? else {
                 return Err("no answer to a claim".into());
             };
+            if grants.is_empty() {
+                // a store that was filled before knows these jobs already
+                break;
+            }
             for grant in grants {
                 let completion = Completion {
                     worker: who.clone(),
