@@ -140,6 +140,7 @@ fn of_section(
         prefix,
         section,
         loops: Vec::new(),
+        steps: 0,
     };
     let mut value = |keys: &[&str]| -> Vec<String> {
         let text = keys
@@ -327,6 +328,7 @@ fn plain(text: &str) -> String {
         prefix: "",
         section: "",
         loops: Vec::new(),
+        steps: 0,
     }
     .of(text)
 }

@@ -4,6 +4,8 @@ use crate::ini::Ini;
 
 /// How deep references may go.
 const DEPTH: usize = 12;
+/// Substitutions of one environment that are made: a few short lines can stand for more than anybody can count.
+const STEPS: usize = 5000;
 /// Most bytes of a value: references can grow beyond all bounds.
 const MOST: usize = 64 << 10;
 /// What stands for the environment's site-packages until it is known.
@@ -17,6 +19,8 @@ pub(super) struct Substitution<'a> {
     /// The section whose own keys `{key}` refers to.
     pub(super) section: &'a str,
     pub(super) loops: Vec<String>,
+    /// Substitutions that were made.
+    pub(super) steps: usize,
 }
 
 impl Substitution<'_> {
@@ -115,7 +119,8 @@ impl Substitution<'_> {
         let Some(found) = found else {
             return String::new();
         };
-        if open.iter().any(|known| known == name) || open.len() >= DEPTH {
+        self.steps += 1;
+        if open.iter().any(|known| known == name) || open.len() >= DEPTH || self.steps > STEPS {
             if self.loops.len() < 10 && !self.loops.iter().any(|known| known == name) {
                 self.loops.push(name.to_owned());
             }
@@ -159,6 +164,7 @@ mod tests {
             prefix: "",
             section: "testenv:py",
             loops: Vec::new(),
+            steps: 0,
         };
         let value = substitution.of(text);
         (value, substitution.loops)
@@ -185,5 +191,11 @@ mod tests {
             grows.push_str(&format!("k{n} = {{[g]k{0}}}{{[g]k{0}}}\n", n - 1));
         }
         assert!(of(&grows, "{[g]k39}").0.len() < 4 * MOST);
+        // wide, deep and empty
+        let mut wide = String::from("[g]\nk0 =\n");
+        for n in 1..11 {
+            wide.push_str(&format!("k{n} = {}\n", format!("{{[g]k{}}}", n - 1).repeat(100)));
+        }
+        assert_eq!(of(&wide, "{[g]k10}").0, "");
     }
 }

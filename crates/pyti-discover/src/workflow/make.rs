@@ -56,10 +56,16 @@ fn of(file: &str, text: &str) -> Option<Workflow> {
         needle: format!("{name}:"),
         ..Workflow::default()
     };
+    let mut steps = 0;
     // what it needs may be what runs them
     let needed = first.0.iter().filter_map(|name| targets.get(name));
     for line in needed.chain([first]).flat_map(|(_, commands)| commands) {
-        let line = expanded(line.trim_start_matches(['@', '-', '+']), &variables, 0);
+        let line = expanded(
+            line.trim_start_matches(['@', '-', '+']),
+            &variables,
+            0,
+            &mut steps,
+        );
         match super::installs(&line) {
             Some(words) => flow.install(&words),
             None => flow.commands.push(line),
@@ -69,7 +75,7 @@ fn of(file: &str, text: &str) -> Option<Workflow> {
 }
 
 /// The line with its variables, as far as they are plain. What refers to itself ends.
-fn expanded(line: &str, variables: &BTreeMap<&str, &str>, depth: usize) -> String {
+fn expanded(line: &str, variables: &BTreeMap<&str, &str>, depth: usize, steps: &mut usize) -> String {
     let mut out = String::new();
     let mut rest = line;
     while let Some(at) = rest.find('$') {
@@ -89,8 +95,9 @@ fn expanded(line: &str, variables: &BTreeMap<&str, &str>, depth: usize) -> Strin
             "PIP" => "pip",
             _ => "",
         });
-        if depth < 8 && out.len() < 10_000 {
-            out.push_str(&expanded(value, variables, depth + 1));
+        *steps += 1;
+        if depth < 8 && out.len() < 10_000 && *steps < 5000 {
+            out.push_str(&expanded(value, variables, depth + 1, steps));
         }
     }
     out.push_str(rest);
@@ -111,5 +118,14 @@ mod tests {
         assert_eq!(found.lines, ["mock"]);
         assert_eq!(found.command().unwrap().0, "python3 -m pytest tests");
         assert_eq!(of("Makefile", "test:\n\techo none\n"), None);
+        let mut wide = String::from("k0 =\n");
+        for n in 1..9 {
+            wide.push_str(&format!("k{n} = {}\n", format!("$(k{})", n - 1).repeat(200)));
+        }
+        wide.push_str("test:\n\t$(k8) pytest\n");
+        assert_eq!(
+            of("Makefile", &wide).unwrap().command().unwrap().0.trim(),
+            "pytest"
+        );
     }
 }
