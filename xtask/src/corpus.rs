@@ -50,6 +50,22 @@ pub(crate) struct Options {
     table: bool,
 }
 
+impl Options {
+    /// All packages, by this program.
+    pub(crate) fn whole(pyti: PathBuf) -> Self {
+        Self {
+            names: Vec::new(),
+            jobs: 3,
+            quiet_twin: false,
+            status_only: false,
+            python: None,
+            pyti: Some(pyti),
+            keep: None,
+            table: false,
+        }
+    }
+}
+
 /// Runs packages of the corpus and compares.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let packages = corpus::build_all().context("the corpus cannot be built")?;

@@ -88,7 +88,13 @@ fn test(yes: bool, filter: Option<&str>) -> Result<()> {
     if let Some(filter) = filter {
         arguments.push(filter);
     }
-    cargo(&arguments)
+    cargo(&arguments)?;
+    if filter.is_some() {
+        return Ok(());
+    }
+    // the tests have built the program; beside this one it lies
+    let program = std::env::current_exe()?.with_file_name("pyti");
+    corpus::run(&corpus::Options::whole(program))
 }
 
 /// Runs cargo on the workspace.

@@ -68,7 +68,7 @@ impl Job {
         };
         planted.furnish(command);
         match phase {
-            Phase::Install => command.filled = planted::environments(),
+            Phase::Install => command.filled = planted::installed_into(),
             Phase::Build => {
                 command.quiet = planted::environments();
                 command.filled = planted::build_output();

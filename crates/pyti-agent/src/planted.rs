@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pyti_box::protocol::{SOURCE, VENV};
+use pyti_box::protocol::{CACHE, SOURCE, VENV};
 use pyti_decoy::{Decoys, Needles, Persona};
 use pyti_model::event::Event;
 use pyti_model::trace::{Decoy, DecoyPlace};
@@ -281,6 +281,12 @@ fn layer(boxes: &Boxes, made: &Decoys) -> Result<Layer, PlantError> {
 /// Where certifi keeps its certificates in an environment.
 pub(crate) fn certifi(site_packages: &str) -> PathBuf {
     Path::new(site_packages).join("certifi/cacert.pem")
+}
+
+/// Where an installer is at home: the environment, what it unpacks for itself, the file that it is given. Nothing of the
+/// package runs meanwhile.
+pub(crate) fn installed_into() -> Vec<PathBuf> {
+    [VENV, "/tmp", CACHE].map(PathBuf::from).to_vec()
 }
 
 /// Where builds put what they make, thousands of files for a big distribution.

@@ -19,9 +19,11 @@ sys.path[0:1] = []
 
 
 def listen():
-    """Tells of code that is decoded and executed by somebody else than the import system (PEP 578)."""
+    """Tells of code that is decoded and executed by somebody else than Python's own library (PEP 578)."""
     decoded = {"marshal.loads", "marshal.load", "code.__new__"}
-    ours = ("importlib", "_frozen_importlib", "zipimport", "zipfile", "copyreg")
+    library = set(getattr(sys, "stdlib_module_names", ()))
+    library |= {"importlib", "_frozen_importlib", "_frozen_importlib_external", "zipimport", "types", "typing",
+                "functools", "inspect", "dis", "collections", "dataclasses", "enum", "copyreg", "pickle"}
     told = []
     get_frame, tell = sys._getframe, results.tell
 
@@ -31,7 +33,7 @@ def listen():
         try:
             frame = get_frame(1)
             name = str(frame.f_globals.get("__name__", ""))
-            if name.startswith(ours) or len(told) >= 50:
+            if name.split(".")[0] in library or len(told) >= 50:
                 return
             text = "%s:%d" % (frame.f_code.co_filename, frame.f_lineno)
             if (event, text) not in told:
