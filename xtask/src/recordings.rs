@@ -19,7 +19,7 @@ const PHASES: &[&str] = &["build", "install", "start", "import", "scripts", "tes
 pub(crate) struct Options {
     /// Targets
     #[arg(default_values = [
-        "six", "click", "attrs", "requests", "numpy", "psutil", "boto3", "cryptography", "Jinja2", "pydantic",
+        "six", "click", "attrs", "iniconfig", "MarkupSafe", "blinker", "h11", "simplejson", "psutil", "boto3",
     ])]
     names: Vec<String>,
     /// This program, instead of building it
