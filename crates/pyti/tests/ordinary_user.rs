@@ -65,11 +65,12 @@ fn an_ordinary_user_gets_the_same_results() {
         ("forks-without-end", "pids_limit"),
         ("hangs-in-import", "inactivity"),
     ] {
-        let ended = run(name).code(1);
+        // what it would have done next is not known: no verdict is better than inconclusive
+        let ended = run(name).code(3);
         assert_eq!(status(&ended.object()), "killed", "{}", ended.story());
         assert_eq!(reasons(&ended.object())[0], reason, "{}", ended.story());
     }
-    let ended = run("double-forks").code(0);
+    let ended = run("double-forks").code(3);
     assert!(
         reasons(&ended.object()).contains(&"survivors".to_owned()),
         "{}",
@@ -85,7 +86,8 @@ fn an_ordinary_user_gets_the_same_results() {
 
 fn tries(place: &Place, index: &pyti_fixtures::LocalIndex) {
     let folder = place.project(TRIES);
-    place.run(index, [folder.to_str().unwrap()]).code(0);
+    let object = place.run(index, [folder.to_str().unwrap()]).code(3).object();
+    assert_eq!(object["verdict"], "harmful", "who writes there means harm");
     let log = place.ends(["log", "last", "import"]).code(0).stdout;
     assert!(log.contains("refused /proc/sys/kernel/core_pattern"), "{log}");
     assert!(!log.contains("OPENED") && !log.contains("BECAME"), "{log}");
