@@ -57,7 +57,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let began = Instant::now();
     let output = Command::new(&pyti)
-        .args(["run", "--json", "--quiet", "--skip", "test", "--jobs"])
+        .args([
+            "run", "--json", "--quiet", "--only", "wheel", "--skip", "test", "--jobs",
+        ])
         .arg(options.jobs.to_string())
         .args(names)
         .stderr(Stdio::inherit())
