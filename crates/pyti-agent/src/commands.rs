@@ -2,13 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use pyti_box::protocol::{PROGRAM, UV, VENV};
-use pyti_sandbox::{Bind, Command, Lower, Network};
+use pyti_box::protocol::{PROGRAM, PYTHON, UV, VENV};
+use pyti_probes::Invocation;
+use pyti_sandbox::{Bind, Command, Lower, Network, RESULTS_FD};
 
 use crate::job::Job;
 
 /// Where the probes lie in a box.
 pub(crate) const PROBES: &str = "/.pyti/probes";
+/// How a probe is started in a box.
+pub(crate) const INVOCATION: Invocation<'static> = Invocation {
+    python: PYTHON,
+    probes: PROBES,
+    results_fd: RESULTS_FD,
+};
 /// Where the compilers' names lie that record their calls.
 const COMPILERS: &str = "/.pyti/compilers";
 /// Where the compilers' calls are recorded.

@@ -165,15 +165,20 @@ impl Job {
                 },
             ),
         ] {
-            if dropped > 0 {
-                self.events.send(Event::Lost {
-                    task: Some(task.clone()),
-                    what,
-                });
-            }
+            self.lost(cx, (dropped > 0).then_some(what));
         }
         cx.checkpoint()?;
         Ok(done)
+    }
+
+    /// Records what is missing of a task, where something is.
+    pub(crate) fn lost(&self, cx: &Cx<'_>, loss: Option<Loss>) {
+        if let Some(what) = loss {
+            self.events.send(Event::Lost {
+                task: Some(cx.task().to_string()),
+                what,
+            });
+        }
     }
 
     /// Where the environment's interpreter keeps its packages.

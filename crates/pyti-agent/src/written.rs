@@ -1,7 +1,6 @@
 //! What files hold that a command wrote: those that matter are shown, all are searched for secrets, within caps.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 
 use pyti_box::protocol::{SOURCE, VENV};
 use pyti_model::Digest;
@@ -12,6 +11,7 @@ use pyti_sandbox::Layer;
 use sha2::{Digest as _, Sha256};
 
 use crate::job::open_in_layer;
+use crate::tasks::build::OUT;
 
 /// Most files that are told of.
 const TOLD: usize = 200;
@@ -27,7 +27,7 @@ const SEARCHED_IN_ALL: usize = 16 << 20;
 
 /// What was read of the files of a layer.
 #[derive(Default)]
-pub(crate) struct Read {
+pub(crate) struct Files {
     /// For the recording.
     pub(crate) told: Vec<Written>,
     /// First bytes of every file, for the search.
@@ -35,8 +35,8 @@ pub(crate) struct Read {
 }
 
 /// Reads files that were added or changed.
-pub(crate) fn read(layer: &Layer, changes: &[Change]) -> Read {
-    let mut read = Read::default();
+pub(crate) fn read(layer: &Layer, changes: &[Change]) -> Files {
+    let mut read = Files::default();
     let mut left = SEARCHED_IN_ALL;
     for change in changes {
         let is_file = change.entry == Some(Entry::File) && change.what != Changed::Deleted;
@@ -63,7 +63,7 @@ pub(crate) fn read(layer: &Layer, changes: &[Change]) -> Read {
         let program = head.starts_with(b"\x7fELF") || head.starts_with(b"#!");
         if read.told.len() < TOLD
             && matters(path, program)
-            && let Ok(sha256) = digest(&head, file)
+            && let Ok(sha256) = digest((&head[..]).chain(file.take(DIGESTED)))
         {
             read.told.push(Written {
                 path: change.path.clone(),
@@ -85,19 +85,18 @@ pub(crate) fn read(layer: &Layer, changes: &[Change]) -> Read {
 
 /// Whether a file is worth telling of: what is in its own place is not, but for what runs by itself.
 fn matters(path: &str, program: bool) -> bool {
-    let own = [&format!("{VENV}/lib/"), &format!("{SOURCE}/"), "/home/dev/dist/"];
+    let own = [&format!("{VENV}/lib/"), &format!("{SOURCE}/"), &format!("{OUT}/")];
     let name = path.rsplit('/').next().unwrap_or("");
     let runs_by_itself = path.ends_with(".pth") || matches!(name, "sitecustomize.py" | "usercustomize.py");
     runs_by_itself || !own.iter().any(|own| path.starts_with(*own)) || (program && path.starts_with(VENV))
 }
 
-fn digest(head: &[u8], rest: File) -> io::Result<Digest> {
+/// The digest of all that can be read.
+pub(crate) fn digest(mut from: impl Read) -> io::Result<Digest> {
     let mut hasher = Sha256::new();
-    hasher.update(head);
-    let mut rest = rest.take(DIGESTED);
     let mut part = vec![0; 64 << 10];
     loop {
-        match rest.read(&mut part)? {
+        match from.read(&mut part)? {
             0 => break,
             read => hasher.update(&part[..read]),
         }

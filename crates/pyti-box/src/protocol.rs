@@ -41,6 +41,8 @@ pub const ENVIRONMENTS: &str = "/env";
 pub const STAGE: &str = "/stage";
 /// The environment of the distribution under test, in its box.
 pub const VENV: &str = "/home/dev/venv";
+/// Its interpreter.
+pub const PYTHON: &str = "/home/dev/venv/bin/python";
 /// A source tree, in its box.
 pub const SOURCE: &str = "/home/dev/src";
 

@@ -4,18 +4,16 @@ use std::io::{Read as _, Seek as _};
 
 use pyti_archive::unpack::{self, Then};
 use pyti_archive::{compare, compilers};
-use pyti_box::protocol::{BlobPart, PROGRAM, PutBlob, SOURCE, VENV};
+use pyti_box::protocol::{BlobPart, PROGRAM, PutBlob, SOURCE};
 use pyti_graph::{Outcome, TaskError};
-use pyti_model::Digest;
 use pyti_model::distribution::is_plain_file_name;
 use pyti_model::effect::Loss;
 use pyti_model::event::Event;
 use pyti_model::foreign::Foreign;
 use pyti_model::outcome::{Reason, ReasonCode};
 use pyti_model::raw::{Build, BuiltWheel, Hook, Inspection, RawData, WheelComparison};
-use pyti_probes::{Invocation, hook};
+use pyti_probes::hook;
 use pyti_sandbox::{Command, Done, Layer, RESULTS_FD};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     Asked, BUILD_ENVIRONMENT, DYNAMIC_REQUIRES, Environment, FIRST_BUILD_ENVIRONMENT, INSPECTION, WHEEL,
@@ -24,6 +22,7 @@ use super::{
 use crate::commands::{self, COMPILER_LOG};
 use crate::job::{Cx, Ended, Job, bad_end, open_in_layer, read_in_layer, trouble};
 use crate::observe::Phase;
+use crate::written::digest;
 
 /// Where the hooks put what they make.
 pub(crate) const OUT: &str = "/home/dev/dist";
@@ -111,13 +110,7 @@ pub(crate) fn build(cx: &Cx<'_>, archive: &str) -> Ended {
     let answer = hook::parse(&done.results);
     let log = read_in_layer(&done.layer, COMPILER_LOG, LOG_CAP)?.unwrap_or_default();
     let (compiler_calls, dropped) = compilers::parse(&log);
-    if dropped > 0 {
-        let what = Loss::Results { bytes: dropped };
-        job.events.send(Event::Lost {
-            task: Some(cx.task().to_string()),
-            what,
-        });
-    }
+    job.lost(cx, (dropped > 0).then_some(Loss::Results { bytes: dropped }));
     let dropped_extension = compiler_calls.iter().any(|call| call.exit != 0);
     let mut raw = Build {
         backend: answer
@@ -203,15 +196,9 @@ fn call(
     environment: &Environment,
     name: hook::Name,
 ) -> Result<Command, TaskError> {
-    let python = format!("{VENV}/bin/python");
-    let invocation = Invocation {
-        python: &python,
-        probes: commands::PROBES,
-        results_fd: RESULTS_FD,
-    };
     let build = &inspection.build;
     let argv = hook::argv(
-        &invocation,
+        &commands::INVOCATION,
         name,
         &build.backend,
         &build.backend_path,
@@ -248,15 +235,8 @@ fn keep_wheel(cx: &Cx<'_>, layer: &Layer, output: &Foreign) -> Result<Option<Whe
     let Some(mut file) = open_in_layer(layer, &format!("{OUT}/{filename}"))? else {
         return Ok(None);
     };
-    let mut hasher = Sha256::new();
+    let sha256 = digest(&mut file)?;
     let mut part = vec![0; PART];
-    loop {
-        match read_full(&mut file, &mut part)? {
-            0 => break,
-            read => hasher.update(&part[..read]),
-        }
-    }
-    let sha256: Digest = <[u8; 32]>::from(hasher.finalize()).into();
     file.rewind()?;
     let size = file.metadata()?.len();
     let mut offset = 0;

@@ -1,13 +1,11 @@
 //! import: every top-level module, then every submodule, each with its own outcome.
 
-use pyti_box::protocol::VENV;
 use pyti_graph::Outcome;
 use pyti_model::raw::{Import, ImportOutcome, RawData};
-use pyti_probes::{Invocation, import};
-use pyti_sandbox::RESULTS_FD;
+use pyti_probes::import;
 
 use super::{INSTALLED, RUNTIME_ENVIRONMENT, install};
-use crate::commands::PROBES;
+use crate::commands::INVOCATION;
 use crate::job::{Cx, Ended, bad_end};
 
 /// Seconds that one module may take.
@@ -22,15 +20,9 @@ pub(crate) fn import(cx: &Cx<'_>) -> Ended {
         job.keep(cx, RawData::Import(Import::default()));
         return Ok(Outcome::skipped("there is nothing to import"));
     }
-    let python = format!("{VENV}/bin/python");
-    let invocation = Invocation {
-        python: &python,
-        probes: PROBES,
-        results_fd: RESULTS_FD,
-    };
     let limit = MODULE_LIMIT_S.min(job.order.plan.limits.wall_s);
     let argv = import::argv(
-        &invocation,
+        &INVOCATION,
         &installed.facts.top_level,
         &installed.facts.modules,
         limit,
@@ -38,12 +30,7 @@ pub(crate) fn import(cx: &Cx<'_>) -> Ended {
     let done = install::probe(cx, argv, install::lowers(&installed, &environment))?;
     job.tell_audits(cx, import::audits(&done.results));
     let (raw, loss) = import::parse(&done.results);
-    if let Some(what) = loss {
-        job.events.send(pyti_model::event::Event::Lost {
-            task: Some(cx.task().to_string()),
-            what,
-        });
-    }
+    job.lost(cx, loss);
     let bad: Vec<_> = raw
         .modules
         .iter()

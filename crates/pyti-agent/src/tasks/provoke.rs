@@ -3,11 +3,10 @@
 use pyti_box::protocol::VENV;
 use pyti_graph::Outcome;
 use pyti_model::raw::{RawData, ScriptCall, Scripts};
-use pyti_probes::{Invocation, exercise};
-use pyti_sandbox::RESULTS_FD;
+use pyti_probes::exercise;
 
 use super::{INSTALLED, RUNTIME_ENVIRONMENT, install};
-use crate::commands::{self, PROBES};
+use crate::commands::{self, INVOCATION};
 use crate::job::{Cx, Ended, bad_end};
 use crate::observe::Phase;
 
@@ -67,28 +66,15 @@ pub(crate) fn exercise(cx: &Cx<'_>) -> Ended {
     if installed.facts.top_level.is_empty() {
         return Ok(Outcome::skipped("there is nothing to import"));
     }
-    let python = format!("{VENV}/bin/python");
-    let invocation = Invocation {
-        python: &python,
-        probes: PROBES,
-        results_fd: RESULTS_FD,
-    };
     let argv = exercise::argv(
-        &invocation,
+        &INVOCATION,
         &installed.facts.top_level,
         FUNCTION_LIMIT_S,
         MOST_FUNCTIONS,
     );
-    let mut command = commands::package(job, argv, install::lowers(&installed, &environment));
-    commands::add_probes(job, &mut command)?;
-    let done = job.observe(cx, &mut command, Phase::Use)?;
+    let done = install::probe(cx, argv, install::lowers(&installed, &environment))?;
     let (raw, loss) = exercise::parse(&done.results);
-    if let Some(what) = loss {
-        job.events.send(pyti_model::event::Event::Lost {
-            task: Some(cx.task().to_string()),
-            what,
-        });
-    }
+    job.lost(cx, loss);
     job.keep(cx, RawData::Exercise(raw));
     match bad_end(&done.effect) {
         Some(how) => Ok(Outcome::warnings(how)),

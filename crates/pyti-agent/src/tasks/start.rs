@@ -1,14 +1,13 @@
 //! start: does the interpreter, with nothing imported, do something new now?
 
-use pyti_box::protocol::VENV;
 use pyti_graph::Outcome;
 use pyti_model::outcome::{Reason, ReasonCode};
 use pyti_model::raw::RawData;
-use pyti_probes::{Invocation, start};
-use pyti_sandbox::{Done, RESULTS_FD};
+use pyti_probes::start;
+use pyti_sandbox::Done;
 
 use super::{INSTALLED, RUNTIME_ENVIRONMENT, install};
-use crate::commands::PROBES;
+use crate::commands::INVOCATION;
 use crate::job::{Cx, Ended, bad_end};
 
 /// Starts the interpreter without and with the distribution, and compares.
@@ -16,14 +15,7 @@ pub(crate) fn start(cx: &Cx<'_>) -> Ended {
     let job = cx.context();
     let installed = cx.get(&INSTALLED)?;
     let environment = cx.get(&RUNTIME_ENVIRONMENT)?;
-    let python = format!("{VENV}/bin/python");
-    let argv = || {
-        start::argv(&Invocation {
-            python: &python,
-            probes: PROBES,
-            results_fd: RESULTS_FD,
-        })
-    };
+    let argv = || start::argv(&INVOCATION);
     let before = install::probe(cx, argv(), vec![environment.lower.clone()])?;
     let after = install::probe(cx, argv(), install::lowers(&installed, &environment))?;
     let state_before = start::parse(&before.results)?;

@@ -3,18 +3,17 @@
 use std::collections::BTreeSet;
 
 use pyti_archive::unpack::{self, Then};
-use pyti_box::protocol::{PROGRAM, SOURCE, VENV};
+use pyti_box::protocol::{PROGRAM, SOURCE};
 use pyti_discover::escalate::Death;
 use pyti_graph::TaskError;
 use pyti_model::effect::{Exit, Limit};
-use pyti_model::event::Event;
 use pyti_model::plan::Lock;
 use pyti_model::raw::{Inspection, Recipe, Test};
-use pyti_probes::{Invocation, test};
+use pyti_probes::test;
 use pyti_sandbox::{Lower, RESULTS_FD};
 
 use super::super::{Environment, Installed, install};
-use crate::commands::{self, PROBES};
+use crate::commands::{self, INVOCATION};
 use crate::job::{Cx, bad_end};
 use crate::observe::Phase;
 
@@ -65,12 +64,6 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
     let plan = &job.order.plan;
     let (installed, recipe) = (bench.installed, &setting.recipe);
     let layout = pyti_discover::layout(bench.inspection, recipe, bench.files, &installed.facts.modules);
-    let python = format!("{VENV}/bin/python");
-    let invocation = Invocation {
-        python: &python,
-        probes: PROBES,
-        results_fd: RESULTS_FD,
-    };
     let cwd = if layout.cwd.is_empty() {
         SOURCE.to_owned()
     } else {
@@ -94,7 +87,7 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
             .collect(),
         then: Some(Then {
             cwd,
-            argv: test::argv(&invocation, &request),
+            argv: test::argv(&INVOCATION, &request),
         }),
     };
     let argv = unpack::argv(&unpack, PROGRAM, RESULTS_FD);
@@ -115,12 +108,7 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
     let number = job.commands(cx).saturating_sub(1);
     job.leave(cx, &done, &command);
     let (mut raw, loss) = test::parse(&done.results);
-    if let Some(what) = loss {
-        job.events.send(Event::Lost {
-            task: Some(cx.task().to_string()),
-            what,
-        });
-    }
+    job.lost(cx, loss);
     let effect = &done.effect;
     let said = end_of(&format!("{}\n{}", effect.stdout.text(), effect.stderr.text()));
     raw.recipe = recipe.clone();
