@@ -2,7 +2,7 @@
 //! connecting. The agent itself has no way out.
 
 use std::collections::HashMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use pyti_box::protocol::{OpenTunnel, TunnelData, TunnelOrder, TunnelPart};
+use pyti_box::protocol::{OpenTunnel, TunnelOrder, TunnelPart};
 use pyti_box::rpc::Peer;
-use pyti_model::foreign::Foreign;
+use pyti_box::tunnel::pass_on;
+use pyti_model::plan::host_and_port;
 use pyti_sandbox::sink::Allow;
 use serde_json::Value;
 
-/// Most bytes of one message.
-const PART: usize = 32 << 10;
 /// Messages that wait for a side that does not read; then the channel waits too.
 const WAITING: usize = 64;
 
@@ -33,16 +32,14 @@ impl Tunnels {
     pub(crate) fn allow(self: &Arc<Self>, peer: &Arc<Peer>, allowed: &[String]) -> Vec<Allow> {
         allowed
             .iter()
-            .filter_map(|text| {
-                let (host, port) = text.rsplit_once(':')?;
-                let (tunnels, peer) = (Arc::clone(self), Arc::clone(peer));
-                let (host, port) = (host.to_owned(), port.parse().ok()?);
-                let to = host.clone();
-                Some(Allow {
-                    host,
+            .filter_map(|text| host_and_port(text))
+            .map(|(host, port)| {
+                let (tunnels, peer, to) = (Arc::clone(self), Arc::clone(peer), host.to_owned());
+                Allow {
+                    host: host.to_owned(),
                     port,
                     connect: Arc::new(move || tunnels.connect(&peer, &to, port)),
-                })
+                }
             })
             .collect()
     }
@@ -96,21 +93,5 @@ impl Tunnels {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, SyncSender<TunnelPart>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sends what the box says, to its end.
-fn pass_on(mut from: UnixStream, peer: &Peer, tunnel: u64) {
-    let mut buffer = vec![0; PART];
-    loop {
-        let read = from.read(&mut buffer).unwrap_or(0);
-        let part = TunnelPart {
-            tunnel,
-            bytes: Foreign::new(&buffer[..read]),
-            last: read == 0,
-        };
-        if peer.notify::<TunnelData>(&part).is_err() || read == 0 {
-            return;
-        }
     }
 }

@@ -11,6 +11,7 @@
 pub mod protocol;
 pub mod rpc;
 pub mod schema;
+pub mod tunnel;
 
 use std::io::{self, Read, Write};
 

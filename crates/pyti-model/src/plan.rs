@@ -104,6 +104,20 @@ fn is_first(guise: &u8) -> bool {
     *guise == 0
 }
 
+/// A host of the real network and its port, as [`Plan::allow`] names them.
+///
+/// ```
+/// use pyti_model::plan::host_and_port;
+/// assert_eq!(host_and_port("files.example:443"), Some(("files.example", 443)));
+/// assert_eq!(host_and_port("files.example"), None);
+/// assert_eq!(host_and_port(":443"), None);
+/// ```
+pub fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty()).then_some((host, port))
+}
+
 /// Everything that decides a job. The same plan gives the same work, on any machine that has the interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {

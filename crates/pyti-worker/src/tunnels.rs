@@ -2,22 +2,21 @@
 //! simulated network that passes it on; here it is only carried.
 
 use std::collections::HashMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use pyti_box::protocol::{TunnelData, TunnelOrder, TunnelPart};
+use pyti_box::protocol::{TunnelOrder, TunnelPart};
 use pyti_box::rpc::{Peer, RpcError};
-use pyti_model::foreign::Foreign;
+use pyti_box::tunnel::pass_on;
+use pyti_model::plan::host_and_port;
 
 use crate::desk::lock;
 
 /// Most connections of one job at once.
 const MOST: usize = 64;
-/// Most bytes of one message.
-const PART: usize = 32 << 10;
 /// How long a host may take to answer, and to take what is said.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -32,10 +31,8 @@ impl Tunnels {
     pub(crate) fn new(allow: &[String]) -> Self {
         let allowed = allow
             .iter()
-            .filter_map(|text| {
-                let (host, port) = text.rsplit_once(':')?;
-                Some((host.to_owned(), port.parse().ok()?))
-            })
+            .filter_map(|text| host_and_port(text))
+            .map(|(host, port)| (host.to_owned(), port))
             .collect();
         Self {
             allowed,
@@ -61,7 +58,7 @@ impl Tunnels {
         thread::Builder::new()
             .name("tunnel".to_owned())
             .spawn(move || {
-                listen(listening, &peer, tunnel);
+                pass_on(listening, &peer, tunnel);
                 lock(&tunnels.open).remove(&tunnel);
             })
             .map_err(RpcError::failed)?;
@@ -108,21 +105,6 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
         }
     }
     Err(last)
-}
-
-fn listen(mut stream: TcpStream, peer: &Peer, tunnel: u64) {
-    let mut buffer = vec![0; PART];
-    loop {
-        let read = stream.read(&mut buffer).unwrap_or(0);
-        let part = TunnelPart {
-            tunnel,
-            bytes: Foreign::new(&buffer[..read]),
-            last: read == 0,
-        };
-        if peer.notify::<TunnelData>(&part).is_err() || read == 0 {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use pyti_judge::{JobRecord, Judgement};
 use pyti_model::FileKind;
-use pyti_model::plan::{Installer, Interpreter, Watch};
+use pyti_model::plan::{Installer, Interpreter, Watch, host_and_port};
 use pyti_worker::Request;
 use pyti_worker::folders::Folders;
 use pyti_worker::target::Target;
@@ -149,10 +149,7 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         .into());
     }
     for host in &args.allow {
-        let is_good = host
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
-        if !is_good {
+        if host_and_port(host).is_none() {
             return Err(Usage(format!("--allow {host:?}: write HOST:PORT")).into());
         }
     }
