@@ -56,6 +56,7 @@ impl Tunnels {
         let (says, said) = sync_channel::<TunnelPart>(WAITING);
         self.lock().insert(tunnel, says);
         let mut into = far.try_clone()?;
+        let open = Arc::clone(self);
         thread::Builder::new()
             .name("tunnel back".to_owned())
             .spawn(move || {
@@ -66,6 +67,8 @@ impl Tunnels {
                 }
                 // the other side may be gone already
                 let _ = into.shutdown(Shutdown::Write);
+                // not before: who has said everything may still be answered
+                open.lock().remove(&tunnel);
             })?;
         let (tunnels, peer) = (Arc::clone(self), Arc::clone(peer));
         thread::Builder::new().name("tunnel".to_owned()).spawn(move || {
@@ -73,8 +76,8 @@ impl Tunnels {
                 pass_on(far, &peer, tunnel);
             } else {
                 let _ = far.shutdown(Shutdown::Both);
+                tunnels.lock().remove(&tunnel);
             }
-            tunnels.lock().remove(&tunnel);
         })?;
         Ok(near)
     }

@@ -279,6 +279,36 @@ fn a_host_is_spoken_with_only_when_it_is_allowed() {
 }
 
 #[test]
+fn who_has_said_everything_is_still_answered() {
+    let Some(place) = Place::new("who_has_said_everything") else {
+        return;
+    };
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            let mut stream = stream.unwrap();
+            let mut said = Vec::new();
+            let _ = stream.read_to_end(&mut said);
+            // the answer comes after the question's end has arrived everywhere
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            let _ = stream.write_all(format!("{} bytes heard", said.len()).as_bytes());
+        }
+    });
+    let module = format!(
+        "import socket\ntry:\n    s = socket.create_connection(('service.localhost', {port}), 10)\n    \
+         s.sendall(b'x' * 100000)\n    s.shutdown(socket.SHUT_WR)\n    print(s.makefile('rb').read())\n\
+         except OSError as error:\n    print('nobody')\n"
+    );
+    let project = place.project(&module);
+    let index = LocalIndex::start(Vec::new(), Faults::none()).unwrap();
+    let allowed = format!("service.localhost:{port}");
+    place.run(&index, [project.to_str().unwrap(), "--allow", &allowed]);
+    let said = command(&place, &["log", "last", "import"], 0).stdout;
+    assert!(said.contains("100000 bytes heard"), "{said}");
+}
+
+#[test]
 fn functions_are_called_only_when_asked_and_a_crash_ends_one_call() {
     let Some(place) = Place::new("functions_are_called") else {
         return;
