@@ -6,12 +6,11 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::{cargo, print};
+use crate::print;
 
 /// Runs every row of `xtask/acceptance.toml`.
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
-    cargo(&["build", "--release", "-p", "pyti"])?;
-    let pyti = crate::bench::target_folder()?.join("pyti");
+    let pyti = crate::program(None)?;
     let table: toml::Table = include_str!("../acceptance.toml").parse()?;
     let rows = table
         .get("distribution")

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use crate::{cargo, print};
+use crate::print;
 
 /// What `cargo xtask benign` takes.
 #[derive(Args)]
@@ -49,12 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     } else {
         &options.names
     };
-    let pyti = if let Some(path) = &options.pyti {
-        fs::canonicalize(path).with_context(|| format!("no program {}", path.display()))?
-    } else {
-        cargo(&["build", "--release", "-p", "pyti"])?;
-        crate::bench::target_folder()?.join("pyti")
-    };
+    let pyti = crate::program(options.pyti.as_deref())?;
     let began = Instant::now();
     let output = Command::new(&pyti)
         .args([

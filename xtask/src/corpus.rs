@@ -15,7 +15,7 @@ use pyti_fixtures::corpus::{self, Package, Part, VARIABLE};
 use pyti_fixtures::{Faults, LocalIndex};
 use serde_json::Value;
 
-use crate::{cargo, print, say};
+use crate::{print, say};
 
 /// Limits for the packages: enough for what waits a minute on purpose, and far below what a mistake could take.
 const LIMITS: &str = "timeout = 150\ninactivity = 120\nmemory = \"1G\"\ndisk = \"256M\"\nprocesses = 128\n";
@@ -73,12 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         print(corpus::table(&packages).trim_end());
         return Ok(());
     }
-    let pyti = if let Some(path) = &options.pyti {
-        fs::canonicalize(path).with_context(|| format!("no program {}", path.display()))?
-    } else {
-        cargo(&["build", "--release", "-p", "pyti"])?;
-        crate::bench::target_folder()?.join("pyti")
-    };
+    let pyti = crate::program(options.pyti.as_deref())?;
     let mut served: Vec<_> = packages.iter().map(|package| package.fixture.clone()).collect();
     served.push(pyti_fixtures::build("plain-backend")?);
     let tools = Tools::find()?;

@@ -9,6 +9,8 @@ mod needs;
 mod recordings;
 mod schema;
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
@@ -95,6 +97,15 @@ fn test(yes: bool, filter: Option<&str>) -> Result<()> {
     // the tests have built the program; beside this one it lies
     let program = std::env::current_exe()?.with_file_name("pyti");
     corpus::run(&corpus::Options::whole(program))
+}
+
+/// The program that is asked for, else the one that is built now.
+fn program(wanted: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = wanted {
+        return fs::canonicalize(path).with_context(|| format!("no program {}", path.display()));
+    }
+    cargo(&["build", "--release", "-p", "pyti"])?;
+    Ok(bench::target_folder()?.join("pyti"))
 }
 
 /// Runs cargo on the workspace.

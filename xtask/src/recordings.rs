@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use crate::{cargo, print};
+use crate::print;
 
 /// Phases that the table has a column for.
 const PHASES: &[&str] = &["build", "install", "start", "import", "scripts", "test"];
@@ -36,12 +36,7 @@ struct Part {
 
 /// Runs targets and prints a row for each of their recordings.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let pyti = if let Some(path) = &options.pyti {
-        fs::canonicalize(path).with_context(|| format!("no program {}", path.display()))?
-    } else {
-        cargo(&["build", "--release", "-p", "pyti"])?;
-        crate::bench::target_folder()?.join("pyti")
-    };
+    let pyti = crate::program(options.pyti.as_deref())?;
     let mut head = "| recording | whole |".to_owned();
     let mut rule = "|---|---|".to_owned();
     for phase in PHASES {
