@@ -1,7 +1,6 @@
 //! `pyti audit`: every file of a closure is installed, started and imported under recording, and judged; one table.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use pyti_model::finding::Finding;
@@ -18,7 +17,7 @@ use crate::config::{Config, Spoken};
 use crate::output::{Look, Usage, print};
 use crate::recorded::{all, load_with};
 use crate::run::{interpreters, runtime};
-use crate::safety::Judge;
+use crate::safety::{Judge, text_of};
 use crate::session::{Piece, Session, Showing, Wanted};
 
 /// Most bytes of a file of requirements.
@@ -54,7 +53,7 @@ pub(crate) fn audit(args: &AuditArgs, look: &Look) -> anyhow::Result<u8> {
     let mut wanted: BTreeMap<(String, String), Pinned> = BTreeMap::new();
     let mut left_out = 0;
     for path in &args.requirements {
-        for pinned in closure(path, &interpreter, &read).map_err(refused)? {
+        for pinned in closure(path, &interpreter, &|path| text_of(path, FILE_CAP)).map_err(refused)? {
             if pinned.applies {
                 wanted.insert((pinned.name.clone(), pinned.version.clone()), pinned);
             } else {
@@ -127,15 +126,6 @@ fn refused(error: ClosureError) -> anyhow::Error {
         None => pyti_model::with_causes(&error),
     };
     Usage(text).into()
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(FILE_CAP)
-        .read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn piece(pinned: &Pinned, config: &Config, interpreter: &Interpreter) -> anyhow::Result<Piece> {

@@ -1,8 +1,9 @@
 //! What is read from recordings: `pyti report`, `pyti log`, `pyti get`.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use pyti_model::distribution::is_plain_file_name;
 use pyti_model::event::{Envelope, Event};
 use pyti_model::raw::RawData;
 use pyti_worker::recording;
@@ -12,6 +13,9 @@ use crate::args::{GetArgs, LogArgs, ReportArgs};
 use crate::output::{Look, Usage, print};
 use crate::run::{Judged, env};
 use crate::safety::Judge;
+
+/// How the file of a recording ends.
+const SUFFIX: &str = ".jsonl.zst";
 
 /// A run with its jobs judged anew by today's rules.
 pub(crate) struct Loaded {
@@ -27,6 +31,18 @@ pub(crate) fn all() -> anyhow::Result<Runs> {
     Ok(Runs::new(pyti_worker::folders::Folders::find(&env)?.runs()?))
 }
 
+/// The jobs of a run by name, and where their recordings are.
+pub(crate) fn recordings(run: &Run) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let place = |name: &String| {
+        if !is_plain_file_name(name) {
+            bail!("run {} names a recording outside its folder", run.id);
+        }
+        let job = name.strip_suffix(SUFFIX).unwrap_or(name);
+        Ok((job.to_owned(), run.recording(name)))
+    };
+    run.file.recordings.iter().map(place).collect()
+}
+
 /// Reads the recordings of a run and judges them, by the rules that are configured.
 pub(crate) fn load(run: &Run) -> anyhow::Result<Loaded> {
     load_with(run, &Judge::configured()?)
@@ -40,19 +56,16 @@ pub(crate) fn load_with(run: &Run, judge: &Judge) -> anyhow::Result<Loaded> {
         events: Vec::new(),
         found: Vec::new(),
     };
-    let is_plain = |name: &str| Path::new(name).file_name().is_some_and(|n| n == name);
-    for name in &run.file.recordings {
-        if !is_plain(name) {
-            bail!("run {} names a recording outside its folder", run.id);
-        }
-        let events = recording::read(&run.recording(name))?;
+    for (name, path) in recordings(run)? {
+        let events = recording::read(&path)?;
         let job = pyti_judge::fold(events.iter().cloned());
         let judgement = pyti_judge::judge(&job);
-        let baseline = run.file.baselines.get(name).filter(|name| is_plain(name));
+        let baseline = run.file.baselines.get(&format!("{name}{SUFFIX}"));
+        let baseline = baseline.filter(|name| is_plain_file_name(name));
         let baseline = baseline.and_then(|name| crate::safety::baseline(&run.recording(name)));
         loaded.found.push(judge.judge(&job, baseline.as_ref()));
         loaded.jobs.push((job, judgement));
-        loaded.names.push(name.trim_end_matches(".jsonl.zst").to_owned());
+        loaded.names.push(name);
         loaded.events.push(events);
     }
     Ok(loaded)
@@ -219,11 +232,11 @@ pub(crate) fn get(args: &GetArgs) -> anyhow::Result<u8> {
             let (name, _) = jobs()
                 .next()
                 .ok_or_else(|| Usage("there is no such job".to_owned()))?;
-            let from = run.recording(&format!("{name}.jsonl.zst"));
+            let from = run.recording(&format!("{name}{SUFFIX}"));
             let to = args
                 .output
                 .clone()
-                .unwrap_or_else(|| format!("{}-{name}.jsonl.zst", run.id).into());
+                .unwrap_or_else(|| format!("{}-{name}{SUFFIX}", run.id).into());
             std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
             print(&to.display().to_string())?;
         }

@@ -66,7 +66,6 @@ async fn run_all(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
                 more.extend(crate::against::guise(&session, piece, first, args.json).await?);
             }
             if let Some(wanted) = &args.against {
-                // an older release that fails is no news of this one
                 crate::against::release(&session, piece, first, wanted, args.json).await?;
             }
         }

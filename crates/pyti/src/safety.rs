@@ -11,7 +11,7 @@ use pyti_worker::recording;
 
 use crate::args::{ExplainArgs, JudgeArgs, RulesArgs, RulesCommand};
 use crate::output::{Look, Usage, print};
-use crate::recorded::{Loaded, all, load_with};
+use crate::recorded::{Loaded, all, load_with, recordings};
 
 /// Most bytes of a file of rules.
 const RULES_CAP: u64 = 4 << 20;
@@ -58,13 +58,16 @@ pub(crate) fn baseline(path: &Path) -> Option<Baseline> {
     Some(Baseline::from_record(&pyti_judge::fold(events)))
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// The text of a file that somebody names, at most `cap` bytes of it.
+pub(crate) fn text_of(path: &Path, cap: u64) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(RULES_CAP).read_to_string(&mut text))
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    std::fs::File::open(path)?.take(cap).read_to_string(&mut text)?;
     Ok(text)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    text_of(path, RULES_CAP).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn read_rules(folder: &Path) -> anyhow::Result<RuleSet> {
@@ -163,9 +166,9 @@ fn records(run: &str) -> anyhow::Result<BTreeMap<String, JobRecord>> {
         return Ok(BTreeMap::from([(run.to_owned(), record)]));
     }
     let run = all()?.find(run)?;
-    let loaded = load_with(&run, &Judge::configured()?)?;
-    let records = loaded.jobs.into_iter().map(|(record, _)| record);
-    Ok(loaded.names.into_iter().zip(records).collect())
+    let read =
+        |(name, path): (String, PathBuf)| anyhow::Ok((name, pyti_judge::fold(recording::read(&path)?)));
+    recordings(&run)?.into_iter().map(read).collect()
 }
 
 /// `pyti judge`.

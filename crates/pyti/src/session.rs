@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use indicatif::MultiProgress;
-use pyti_model::event::{Event, RECORDING_VERSION};
+use pyti_model::FileKind;
+use pyti_model::event::{Envelope, Event, RECORDING_VERSION};
 use pyti_model::outcome::{Outcome, Reason, ReasonCode, Status, Verdict};
 use pyti_model::plan::{Interpreter, Plan, Watch};
+use pyti_model::raw::RawData;
 use pyti_worker::folders::Folders;
 use pyti_worker::recording::{Listener, Recorder};
 use pyti_worker::runs::{Run, RunFile, Runs};
@@ -302,17 +304,15 @@ impl<'a> Session<'a> {
     /// Puts the recording of an empty package beside that of a job. Without one nothing is subtracted, and the verdict
     /// is the stricter.
     async fn compare_with_nothing(&self, run: &mut Run, name: &str, plan: &Plan) {
-        let Ok(events) = pyti_worker::recording::read(&run.recording(name)) else {
-            return;
+        // nothing is built of a wheel, so its recording need not be read for a backend
+        let backend = if plan.target.kind == FileKind::Wheel {
+            None
+        } else {
+            let Ok(events) = pyti_worker::recording::read(&run.recording(name)) else {
+                return;
+            };
+            backend_of(&events)
         };
-        let backend = events.iter().find_map(|envelope| match &envelope.event {
-            Event::Ended {
-                task,
-                raw: Some(pyti_model::raw::RawData::Inspect(inspection)),
-                ..
-            } if task == "inspect" => Some(inspection.build.backend.clone()),
-            _ => None,
-        });
         let Ok(kept) = self.worker.baseline(plan, backend.as_deref(), &self.stop).await else {
             return;
         };
@@ -395,6 +395,18 @@ impl<'a> Session<'a> {
         }
         Ok(finished)
     }
+}
+
+/// The build backend that a job's sources name.
+fn backend_of(events: &[Envelope]) -> Option<String> {
+    events.iter().find_map(|envelope| match &envelope.event {
+        Event::Ended {
+            task,
+            raw: Some(RawData::Inspect(inspection)),
+            ..
+        } if task == "inspect" => Some(inspection.build.backend.clone()),
+        _ => None,
+    })
 }
 
 fn from_plan(plan: Plan) -> Prepared {
