@@ -5,15 +5,20 @@
 //! opened, sent or wrote tells which *decoy* was used. What really changed in the file system is told by the
 //! difference of layers ([`crate::effect::Change`]), not here.
 
-use std::fmt;
-use std::str::FromStr;
-
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::distribution::Digest;
-use crate::effect::{Captured, Exit, Loss};
+use crate::effect::{Exit, Loss};
 use crate::foreign::Foreign;
+
+mod conversation;
+mod decoy;
+mod place;
+
+pub use conversation::{Conversation, Exchange, Tls};
+pub use decoy::{Decoy, DecoyPlace, DecoyUse};
+pub use place::{EventRef, NoEventRef};
 
 /// How much was looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -409,140 +414,6 @@ pub enum Endpoint {
     Other(String),
 }
 
-/// What was said on one connection (TCP), or to one address (UDP).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Conversation {
-    /// How it was carried.
-    pub transport: Transport,
-    /// The address that was called.
-    pub address: std::net::IpAddr,
-    /// The port.
-    pub port: u16,
-    /// The name behind the address: the last one that was resolved to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<Foreign>,
-    /// What was spoken inside TLS, if there was any: `http`, `smtp`, `ftp`, `websocket`, `stratum`, `metadata`, `redis`…; `raw`
-    /// when it is nothing that we know; `nothing` when nothing was said.
-    pub language: String,
-    /// The TLS around it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
-    /// Questions that were understood, in order, capped.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exchanges: Vec<Exchange>,
-    /// What the process sent, after TLS was taken off: the first 64 KiB.
-    pub sent: Captured,
-    /// Bytes that it was answered.
-    pub answered: u64,
-    /// How long, microseconds.
-    pub lasted_us: u64,
-}
-
-/// The TLS of a conversation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Tls {
-    /// The name that was asked for (SNI).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_name: Option<Foreign>,
-    /// Protocols that were offered (ALPN).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub offered: Vec<Foreign>,
-    /// Whether our certificate was taken.
-    pub accepted: bool,
-    /// Why not: the alert.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alert: Option<String>,
-}
-
-/// A question that was understood, and what it was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Exchange {
-    /// `GET`, `POST`, `MAIL FROM`, `mining.subscribe`.
-    pub verb: Foreign,
-    /// URL path and query, address, parameters.
-    #[serde(default, skip_serializing_if = "Foreign::is_empty")]
-    pub target: Foreign,
-    /// The host that it was for, as the question says (`Host`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<Foreign>,
-    /// Header fields, capped.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub headers: Vec<(Foreign, Foreign)>,
-    /// The body, capped.
-    #[serde(default, skip_serializing_if = "is_silent")]
-    pub body: Captured,
-    /// Status that was answered: `200`, `250`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub answer: String,
-}
-
-fn is_silent(body: &Captured) -> bool {
-    body.total == 0
-}
-
-/// How a decoy was used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum DecoyUse {
-    /// Its file was opened for reading.
-    Read {
-        /// The file.
-        path: Foreign,
-    },
-    /// Its secret was in what was sent.
-    Sent {
-        /// How it was hidden: `raw`, `base64`, `hex`, `gzip`…
-        encoding: String,
-        /// The conversation, question of names, or packet: a place in [`Trace::acts`].
-        act: u32,
-    },
-    /// Its secret was in the arguments of a program.
-    Argument {
-        /// How it was hidden.
-        encoding: String,
-        /// The execution: a place in [`Trace::acts`].
-        act: u32,
-    },
-    /// Its secret was in a file that was written.
-    Written {
-        /// How it was hidden.
-        encoding: String,
-        /// The file.
-        path: Foreign,
-    },
-    /// Its secret was in what was printed.
-    Printed {
-        /// How it was hidden.
-        encoding: String,
-    },
-}
-
-/// Something that was put into the box to be found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Decoy {
-    /// Its name in this recording: `aws.credentials`, `env.GITHUB_TOKEN`.
-    pub id: String,
-    /// Whose tool it belongs to: `aws`, `ssh`, `pypi`, `browser`; two decoys of one tool count as one.
-    pub family: String,
-    /// Where it lies: a path, or the name of a variable.
-    pub place: DecoyPlace,
-    /// The secrets in it that are searched for. They open nothing: they were made for this run.
-    pub secrets: Vec<String>,
-    /// Whether opening it tells nothing, because much ordinary code does (`~/.netrc`, `~/.gitconfig`).
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub commonly_read: bool,
-}
-
-/// Where a decoy lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DecoyPlace {
-    /// A file.
-    File(String),
-    /// An environment variable.
-    Variable(String),
-}
-
 /// Something that was counted and not listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Count {
@@ -568,77 +439,10 @@ pub struct Written {
     pub program: bool,
 }
 
-/// One place of a recording: an envelope, and where it holds a list, a place in that (an act of a trace, a
-/// change of a layer). Written `17` or `17.4`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventRef {
-    /// [`crate::event::Envelope::seq`].
-    pub seq: u64,
-    /// The place in its list.
-    pub item: Option<u32>,
-}
-
-impl fmt::Display for EventRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.item {
-            Some(item) => write!(f, "{}.{item}", self.seq),
-            None => write!(f, "{}", self.seq),
-        }
-    }
-}
-
-/// A text that names no place of a recording.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no place of a recording, such as 17 or 17.4")]
-pub struct NoEventRef(String);
-
-impl FromStr for EventRef {
-    type Err = NoEventRef;
-
-    fn from_str(text: &str) -> std::result::Result<Self, NoEventRef> {
-        let no = || NoEventRef(text.chars().take(40).collect());
-        let (seq, item) = match text.split_once('.') {
-            Some((seq, item)) => (seq, Some(item.parse().map_err(|_| no())?)),
-            None => (text, None),
-        };
-        Ok(Self {
-            seq: seq.parse().map_err(|_| no())?,
-            item,
-        })
-    }
-}
-
-impl Serialize for EventRef {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for EventRef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
-
-impl JsonSchema for EventRef {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "EventRef".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "a place of the recording: number of the envelope, and place in its list",
-            "type": "string",
-            "pattern": "^[0-9]+(\\.[0-9]+)?$"
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effect::Captured;
 
     #[test]
     fn acts_survive_json_and_are_short() {
@@ -693,15 +497,5 @@ mod tests {
         let deed = Deed::Converse(Box::new(conversation));
         let json = serde_json::to_string(&deed).unwrap();
         assert_eq!(serde_json::from_str::<Deed>(&json).unwrap(), deed);
-    }
-
-    #[test]
-    fn places_of_a_recording_are_read_as_they_are_written() {
-        for text in ["0", "17", "17.4"] {
-            assert_eq!(text.parse::<EventRef>().unwrap().to_string(), text);
-        }
-        for text in ["", ".", "1.", "x", "1.2.3", "-1"] {
-            assert!(text.parse::<EventRef>().is_err(), "{text}");
-        }
     }
 }
