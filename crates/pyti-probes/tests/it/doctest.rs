@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pyti_model::raw::{Runner, Test, TestCounts};
 
-use crate::support::{Env, Ran, newest, on_every_version, run_tests, tree};
+use crate::support::{Env, Ran, newest, on_every_version, run_whole, tree};
 
 const GOOD: &str = "def f():\n    '''\n    >>> f()\n    1\n    >>> f() + 1\n    2\n    '''\n    return 1\n\ndef g(): \
                     'no prompts'\n";
@@ -16,11 +16,9 @@ fn doctest(
     texts: &[(&str, &str)],
     arguments: &[&str],
 ) -> (Test, Ran) {
-    let (site, folder) = (tree(modules), tree(texts));
+    let site = tree(modules);
     let env = Env::bare(python, site.path());
-    let (test, loss, ran) = run_tests(Runner::Doctest, &env, folder.path(), arguments, &["mod"]);
-    assert_eq!(loss, None, "{}", ran.told());
-    (test, ran)
+    run_whole(Runner::Doctest, &env, texts, arguments, &["mod"])
 }
 
 #[test]

@@ -2,13 +2,10 @@
 
 use pyti_model::raw::{Runner, Test, TestCounts, TestOutcome};
 
-use crate::support::{Env, Ran, env, newest_with_pytest, on_every_version, run_tests, tree, with_pytest};
+use crate::support::{Env, Ran, env, newest_with_pytest, on_every_version, run_whole, with_pytest};
 
 fn pytest(env: &Env, files: &[(&str, &str)], arguments: &[&str]) -> (Test, Ran) {
-    let folder = tree(files);
-    let (test, loss, ran) = run_tests(Runner::Pytest, env, folder.path(), arguments, &[]);
-    assert_eq!(loss, None, "{}", ran.told());
-    (test, ran)
+    run_whole(Runner::Pytest, env, files, arguments, &[])
 }
 
 const EVERYTHING: &str = r#"

@@ -2,15 +2,12 @@
 
 use pyti_model::raw::{Runner, Test};
 
-use crate::support::{Env, Ran, newest_with_pytest, run_tests, tree, with_pytest};
+use crate::support::{Env, Ran, newest_with_pytest, run_tests, run_whole, tree, with_pytest};
 
 const TWO: &str = "import pytest\ndef test_a(): pass\n@pytest.mark.slow\ndef test_b(): pass\n";
 
 fn pytest(env: &Env, files: &[(&str, &str)], arguments: &[&str]) -> (Test, Ran) {
-    let folder = tree(files);
-    let (test, loss, ran) = run_tests(Runner::Pytest, env, folder.path(), arguments, &[]);
-    assert_eq!(loss, None, "{}", ran.told());
-    (test, ran)
+    run_whole(Runner::Pytest, env, files, arguments, &[])
 }
 
 /// Runs two tests, one marked slow, under a configuration.

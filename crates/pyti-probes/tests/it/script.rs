@@ -6,15 +6,12 @@ use pyti_model::raw::{Recipe, Runner, Sources, Test, TestCounts, TestOutcome};
 use pyti_probes::{Invocation, test};
 
 use crate::support::{
-    Env, FD, Ran, VERSIONS, env, interpreter, newest, on_every_version, run, run_tests, tree,
+    Env, FD, Ran, VERSIONS, env, interpreter, newest, on_every_version, run, run_tests, run_whole, tree,
 };
 
 fn script(python: &Path, files: &[(&str, &str)], arguments: &[&str]) -> (Test, Ran) {
     let env = Env::bare(python, Path::new("/nowhere"));
-    let folder = tree(files);
-    let (test, loss, ran) = run_tests(Runner::Script, &env, folder.path(), arguments, &[]);
-    assert_eq!(loss, None, "{}", ran.told());
-    (test, ran)
+    run_whole(Runner::Script, &env, files, arguments, &[])
 }
 
 const EVERYTHING: &str = "

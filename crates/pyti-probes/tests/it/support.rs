@@ -229,6 +229,20 @@ pub(crate) fn run(cwd: &Path, argv: impl FnOnce(&str) -> Vec<String>, set: &[(&s
     }
 }
 
+/// Runs tests of these files; nothing of what they said may be lost.
+pub(crate) fn run_whole(
+    runner: Runner,
+    env: &Env,
+    files: &[(&str, &str)],
+    arguments: &[&str],
+    subjects: &[&str],
+) -> (Test, Ran) {
+    let folder = tree(files);
+    let (test, loss, ran) = run_tests(runner, env, folder.path(), arguments, subjects);
+    assert_eq!(loss, None, "{}", ran.told());
+    (test, ran)
+}
+
 /// Runs tests, and returns what was parsed, what was lost, and how it ended.
 pub(crate) fn run_tests(
     runner: Runner,

@@ -4,14 +4,11 @@ use std::path::Path;
 
 use pyti_model::raw::{Runner, Test, TestCounts, TestOutcome};
 
-use crate::support::{Env, Ran, newest, on_every_version, run_tests, tree};
+use crate::support::{Env, Ran, newest, on_every_version, run_whole};
 
 fn unittest(python: &Path, files: &[(&str, &str)], arguments: &[&str]) -> (Test, Ran) {
     let env = Env::bare(python, Path::new("/nowhere"));
-    let folder = tree(files);
-    let (test, loss, ran) = run_tests(Runner::Unittest, &env, folder.path(), arguments, &[]);
-    assert_eq!(loss, None, "{}", ran.told());
-    (test, ran)
+    run_whole(Runner::Unittest, &env, files, arguments, &[])
 }
 
 const DISCOVER: &[&str] = &["discover", "-s", "tests", "-t", "."];

@@ -567,3 +567,20 @@ impl World {
         (judgement.verdict, rules)
     }
 }
+
+/// A program that was looked for along PATH and is not there.
+pub(super) fn fails(world: World, command: &str) -> World {
+    let name = command.split(' ').next().unwrap_or_default();
+    world.tries(
+        Deed::Execute {
+            path: format!("/usr/bin/{name}").into(),
+            argv: command.split(' ').map(Into::into).collect(),
+            argv_dropped: 0,
+            cwd: "/home/dev".into(),
+            variables: Vec::new(),
+            origin: Origin::Unknown,
+            sockets: Vec::new(),
+        },
+        Result::Failed("ENOENT".into()),
+    )
+}

@@ -7,9 +7,9 @@ mod look_alikes;
 
 use pyti_model::outcome::Verdict::{self, Clean};
 use pyti_model::raw::{Install, Start};
-use pyti_model::trace::{Deed, Origin, Result};
+use pyti_model::trace::{Deed, Result};
 
-use super::world::World;
+use super::world::{World, fails};
 use behaviours::behaviours;
 use look_alikes::look_alikes;
 
@@ -31,22 +31,6 @@ fn installed() -> World {
 
 fn many(world: World, count: usize, one: impl Fn(World, usize) -> World) -> World {
     (0..count).fold(world, one)
-}
-
-fn fails(world: World, command: &str) -> World {
-    let name = command.split(' ').next().unwrap_or_default();
-    world.tries(
-        Deed::Execute {
-            path: format!("/usr/bin/{name}").into(),
-            argv: command.split(' ').map(Into::into).collect(),
-            argv_dropped: 0,
-            cwd: "/home/dev".into(),
-            variables: Vec::new(),
-            origin: Origin::Unknown,
-            sockets: Vec::new(),
-        },
-        Result::Failed("ENOENT".into()),
-    )
 }
 
 fn refused(world: World, call: &str) -> World {

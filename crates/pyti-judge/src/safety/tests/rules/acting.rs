@@ -5,7 +5,7 @@ use pyti_model::raw::WheelComparison;
 use pyti_model::trace::{Deed, Origin, Result};
 
 use super::super::world::World;
-use super::{Case, SITE, STAT, audit, become_, failing, forbidden, import, installed, many, module, ptrace};
+use super::{Case, SITE, STAT, audit, become_, fails, forbidden, import, installed, many, module, ptrace};
 
 pub(super) fn acting() -> Vec<Case> {
     let home = |path: &str| format!("/home/dev/{path}");
@@ -84,7 +84,7 @@ pub(super) fn acting() -> Vec<Case> {
         ),
         (
             "assistant-run",
-            failing(import(), "claude -p nothing"),
+            fails(import(), "claude -p nothing"),
             import().look("/usr/bin/claude"),
         ),
         (
@@ -228,7 +228,7 @@ pub(super) fn acting() -> Vec<Case> {
         ),
         (
             "lateral-movement",
-            failing(
+            fails(
                 import().read(&home(".ssh/known_hosts")),
                 "ssh -o BatchMode=yes nobody@198.51.100.57 true",
             ),
@@ -358,12 +358,12 @@ pub(super) fn acting() -> Vec<Case> {
         ),
         (
             "miner-started",
-            failing(import(), "xmrig -o pool.example"),
-            failing(import(), "make -j4"),
+            fails(import(), "xmrig -o pool.example"),
+            fails(import(), "make -j4"),
         ),
         (
             "clipboard-watched",
-            many(import(), 4, |w, _| failing(w, "xclip -o")),
+            many(import(), 4, |w, _| fails(w, "xclip -o")),
             many(import(), 4, |w, _| w.look("/usr/bin/xclip")),
         ),
         (
@@ -398,13 +398,13 @@ pub(super) fn acting() -> Vec<Case> {
         ),
         (
             "sudo-run",
-            failing(import(), "sudo -n true"),
-            failing(import(), "pseudo -n true"),
+            fails(import(), "sudo -n true"),
+            fails(import(), "pseudo -n true"),
         ),
         (
             "password-asked",
-            failing(import(), "sudo -S true"),
-            failing(import(), "sudo -n true"),
+            fails(import(), "sudo -S true"),
+            fails(import(), "sudo -n true"),
         ),
     ]
 }

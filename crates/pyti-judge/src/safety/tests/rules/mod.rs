@@ -6,10 +6,10 @@ mod taking;
 use std::collections::BTreeSet;
 
 use pyti_model::raw::{Import, ImportOutcome, Install, ModuleImport, RawData, Start};
-use pyti_model::trace::{DecoyUse, Deed, Origin, Result};
+use pyti_model::trace::{DecoyUse, Deed, Origin};
 
 use super::super::RuleSet;
-use super::world::World;
+use super::world::{World, fails};
 use acting::acting;
 use taking::taking;
 
@@ -89,22 +89,6 @@ fn path_file(text: &str, start: Start) -> World {
         .holds(&path, text)
         .task("start")
         .starts(start)
-}
-
-fn failing(world: World, command: &str) -> World {
-    let name = command.split(' ').next().unwrap_or_default();
-    world.tries(
-        Deed::Execute {
-            path: format!("/usr/bin/{name}").into(),
-            argv: command.split(' ').map(Into::into).collect(),
-            argv_dropped: 0,
-            cwd: "/".into(),
-            variables: Vec::new(),
-            origin: Origin::Unknown,
-            sockets: Vec::new(),
-        },
-        Result::Failed("ENOENT".into()),
-    )
 }
 
 fn preloaded(variable: &str) -> Deed {

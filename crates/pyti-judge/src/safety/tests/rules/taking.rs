@@ -6,7 +6,7 @@ use pyti_model::trace::{Deed, Result};
 
 use super::super::world::World;
 use super::{
-    Case, SITE, argument, failing, import, installed, many, path_file, preloaded, printed, script, written,
+    Case, SITE, argument, fails, import, installed, many, path_file, preloaded, printed, script, written,
 };
 
 pub(super) fn taking() -> Vec<Case> {
@@ -117,8 +117,8 @@ pub(super) fn taking() -> Vec<Case> {
         ),
         (
             "privileged-container",
-            failing(import(), "docker run --privileged -v /:/host none.example/none"),
-            failing(import(), "docker run -v /data:/data none.example/none"),
+            fails(import(), "docker run --privileged -v /:/host none.example/none"),
+            fails(import(), "docker run -v /data:/data none.example/none"),
         ),
         (
             "machine-facts-sent",
@@ -217,7 +217,7 @@ pub(super) fn taking() -> Vec<Case> {
         ),
         (
             "cron-changed",
-            failing(import(), "crontab -"),
+            fails(import(), "crontab -"),
             import().look("/etc/cron.d/x"),
         ),
         (
