@@ -7,6 +7,7 @@
 //! * [`plan`]: what shall be done, frozen so that it can be done again
 //! * [`event`]: what happened, one [`event::Envelope`] after another; together they are the *recording*
 //! * [`raw`]: what each task found out, its *raw data*
+//! * [`overriding`]: what somebody wrote down about how a project is tested
 //! * [`outcome`]: what was concluded: [`outcome::Status`], reasons and blame
 //! * [`effect`]: what a command in a box did: how it ended, what it cost, what it changed, whom it called
 //! * [`trace`]: what the processes of a command did, as seen from outside them
@@ -20,6 +21,7 @@ pub mod event;
 pub mod finding;
 pub mod foreign;
 pub mod outcome;
+pub mod overriding;
 pub mod plan;
 pub mod raw;
 pub mod summary;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distribution::Distribution;
 use crate::effect::Limits;
+use crate::overriding::Override;
 use crate::raw::Recipe;
 
 /// Version of the plan's form. A reader refuses a newer one.
@@ -177,6 +178,12 @@ pub struct Plan {
     /// How often the tests are run, each time in a pristine box; 0 and 1 are once.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeat: u32,
+    /// Services that are started beside the tests whatever their recipe says; `none` alone starts none at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// What a registry says about how the tests of this project are run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overriding: Option<Box<Override>>,
     /// The recipe that gave the result: a plan that names it is repeated with it, and with no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<Recipe>,

@@ -10,9 +10,11 @@ use crate::foreign::Foreign;
 use crate::plan::Purpose;
 
 mod provoke;
+mod service;
 mod test;
 
 pub use provoke::{Exercise, ScriptCall, Scripts};
+pub use service::{Service, ServiceState};
 pub use test::{
     Attempt, AttemptResult, AttemptUse, Evidence, Flaky, Recipe, Runner, Sources, Test, TestCase, TestCounts,
     TestOutcome,

@@ -147,6 +147,8 @@ impl Worker {
             exercise: false,
             allow: Vec::new(),
             repeat: 0,
+            services: Vec::new(),
+            overriding: None,
             recipe: None,
             locks: std::collections::BTreeMap::new(),
             ..plan.clone()

@@ -392,6 +392,8 @@ fn dependency_plan(
         exercise: false,
         allow: Vec::new(),
         repeat: 0,
+        services: Vec::new(),
+        overriding: None,
         recipe: None,
         locks: std::collections::BTreeMap::new(),
     }

@@ -7,6 +7,7 @@ use pyti_index::select::{self, Refusal, Wanted};
 use pyti_index::{IndexError, ParsedName, ProjectFile};
 use pyti_model::effect::Limits;
 use pyti_model::outcome::{Outcome, Reason, ReasonCode, Status};
+use pyti_model::overriding::Override;
 use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan, Watch};
 use pyti_model::{Distribution, FileKind};
 
@@ -44,6 +45,10 @@ pub struct Request {
     pub allow: Vec<String>,
     /// How often the tests are run.
     pub repeat: u32,
+    /// Services that are started beside the tests in any case; `none` starts none at all.
+    pub services: Vec<String>,
+    /// What registries say about projects, those that count more first.
+    pub overrides: Vec<Override>,
     /// In which guise the machine shows itself: another than 0 has one processor only.
     pub guise: u8,
     /// Whether only the file is run that an installer would take.
@@ -422,6 +427,8 @@ fn plan(target: Distribution, extras: &[String], request: &Request, run_tests: b
         exercise: request.exercise,
         allow: request.allow.clone(),
         repeat: request.repeat,
+        services: request.services.clone(),
+        overriding: None,
         guise: request.guise,
         recipe: None,
         locks: BTreeMap::new(),

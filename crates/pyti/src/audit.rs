@@ -147,6 +147,8 @@ fn piece(pinned: &Pinned, config: &Config, interpreter: &Interpreter) -> anyhow:
             exercise: false,
             allow: Vec::new(),
             repeat: 0,
+            services: Vec::new(),
+            overrides: Vec::new(),
             first_only: true,
             guise: 0,
         },

@@ -76,6 +76,8 @@ async fn inspect(args: &RecipeArgs, look: &Look) -> anyhow::Result<(String, Insp
         exercise: false,
         allow: Vec::new(),
         repeat: 0,
+        services: Vec::new(),
+        overrides: Vec::new(),
         first_only: false,
         guise: 0,
     };

@@ -173,6 +173,8 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         exercise: args.exercise,
         allow: args.allow.clone(),
         repeat: args.repeat.unwrap_or(0),
+        services: args.services.clone(),
+        overrides: Vec::new(),
         first_only: false,
         guise: 0,
     })

@@ -63,6 +63,8 @@ pub(crate) fn plan(kind: FileKind) -> Plan {
         exercise: false,
         allow: Vec::new(),
         repeat: 0,
+        services: Vec::new(),
+        overriding: None,
         recipe: None,
         locks: BTreeMap::new(),
     }

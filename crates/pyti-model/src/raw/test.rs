@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::foreign::Foreign;
 use crate::outcome::Reason;
+use crate::raw::Service;
 
 /// One way to run the tests of a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -166,6 +167,9 @@ pub struct Test {
     /// Tests that did not come to the same when the same recipe was run again. Capped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flaky: Vec<Flaky>,
+    /// Services that were wanted beside the tests, and what came of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Service>,
 }
 
 /// One attempt at running the tests.

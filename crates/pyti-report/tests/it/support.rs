@@ -78,6 +78,8 @@ fn plan(file: &Distribution) -> Plan {
         exercise: false,
         allow: Vec::new(),
         repeat: 0,
+        services: Vec::new(),
+        overriding: None,
         recipe: None,
         locks: BTreeMap::from([(Purpose::Test, lock)]),
     }
