@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -116,7 +117,17 @@ impl Job {
             };
             let looked = pyti_decoy::annotate(&mut done.trace, &planted.decoys, &planted.needles, &output);
             if looked.cut {
-                // something was too big to be unpacked and looked into
+                let of = Foreign::new(
+                    command
+                        .argv
+                        .first()
+                        .map(|word| word.as_bytes())
+                        .unwrap_or_default(),
+                );
+                done.trace.losses.push(Loss::Search { of });
+            }
+            if looked.cut_files {
+                // a file was too big to be unpacked and looked into
                 done.trace.counts.push(Count {
                     what: "search_cut".to_owned(),
                     times: 1,

@@ -38,7 +38,9 @@ impl Phase {
     fn form(self) -> Form {
         match self {
             Self::Build | Self::Test => Form::Light,
-            Self::Install | Self::Use => Form::Full,
+            // what an installer asks about thousands of times says nothing of the package, whose code does not run
+            Self::Install => Form::Opens,
+            Self::Use => Form::Full,
         }
     }
 

@@ -30,8 +30,11 @@ pub struct Output<'a> {
 pub struct Annotated {
     /// Acts that were added.
     pub added: usize,
-    /// Whether a cap was reached: something may have been sent or written that could not be looked into.
+    /// Whether a cap was reached in something that left the process, was printed or named as an argument: a decoy may
+    /// have gone out with it, unseen.
     pub cut: bool,
+    /// Whether a cap was reached in a file that was written. What leaves it later is searched then.
+    pub cut_files: bool,
 }
 
 /// Appends a [`Deed::Decoy`] for each use of a decoy that the trace or the output shows. Places of the acts that were
@@ -57,12 +60,17 @@ pub fn annotate(trace: &mut Trace, decoys: &[Decoy], needles: &Needles, output: 
         }
     }
     notes.resolved(&trace.acts);
-    notes.left(trace, decoys, output);
+    let end = trace.acts.iter().map(|act| act.at_us).max().unwrap_or(0);
+    notes.printed(end, output);
+    let cut = notes.cut;
+    notes.cut = false;
+    notes.wrote(end, decoys, output);
     let added = notes.acts.len();
     trace.acts.append(&mut notes.acts);
     Annotated {
         added,
-        cut: notes.cut,
+        cut,
+        cut_files: notes.cut,
     }
 }
 
@@ -190,9 +198,7 @@ impl Notes<'_> {
         }
     }
 
-    /// What was printed, and what was written.
-    fn left(&mut self, trace: &Trace, decoys: &[Decoy], output: &Output<'_>) {
-        let end = trace.acts.iter().map(|act| act.at_us).max().unwrap_or(0);
+    fn printed(&mut self, end: u64, output: &Output<'_>) {
         let printed: Vec<Vec<u8>> = output
             .stdout
             .iter()
@@ -205,6 +211,9 @@ impl Notes<'_> {
             };
             self.note(end, None, Result::Done, hit.decoy, used);
         }
+    }
+
+    fn wrote(&mut self, end: u64, decoys: &[Decoy], output: &Output<'_>) {
         for (path, bytes) in output.written {
             for hit in self.find(&[bytes]) {
                 // a decoy's own file holds its secret, also after something was added to it

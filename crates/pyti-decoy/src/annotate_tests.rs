@@ -293,3 +293,30 @@ fn arguments_and_files_and_output() {
         ]
     );
 }
+
+#[test]
+fn what_is_too_big_to_be_unpacked_is_told_by_where_it_went() {
+    use std::io::Write as _;
+    let packed = |bytes: usize| {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(&vec![b'a'; bytes]).unwrap();
+        out.finish().unwrap()
+    };
+    let (small, big) = (packed(1 << 20), packed(8 << 20));
+    let decoys = decoys();
+    let needles = Needles::new(&decoys);
+    let looked = |printed: &[u8], wrote: &[u8]| {
+        let stdout = captured(printed);
+        let written = [("/tmp/a.gz".into(), wrote)];
+        let output = Output {
+            stdout: Some(&stdout),
+            stderr: None,
+            written: &written,
+        };
+        let done = annotate(&mut trace(Vec::new()), &decoys, &needles, &output);
+        (done.cut, done.cut_files)
+    };
+    assert_eq!(looked(&small, &small), (false, false));
+    assert_eq!(looked(&big, &small), (true, false), "printed");
+    assert_eq!(looked(&small, &big), (false, true), "only written");
+}

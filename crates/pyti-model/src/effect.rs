@@ -277,6 +277,11 @@ pub enum Loss {
         /// The reason.
         why: String,
     },
+    /// Something was not searched for decoys: it was too big to be unpacked and looked into.
+    Search {
+        /// The command or file that it came from.
+        of: Foreign,
+    },
     /// The agent or its channel broke.
     Channel {
         /// The reason.

@@ -29,6 +29,9 @@ pub enum Form {
     None,
     /// All kept calls but those that only read: files opened for reading and looks at files are not seen.
     Light,
+    /// All kept calls but looks: files that are opened are seen, those that are only asked about (`stat` and its kin), and
+    /// lists of folders, are not.
+    Opens,
     /// All kept calls.
     Full,
 }

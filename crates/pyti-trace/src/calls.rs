@@ -109,6 +109,7 @@ impl Call {
             _ if self.read == Read::Started => form == Form::Light,
             Form::None => true,
             Form::Light => form != Form::None,
+            Form::Opens => matches!(form, Form::Opens | Form::Full),
             Form::Full => form == Form::Full,
         }
     }
@@ -157,6 +158,10 @@ const fn call(name: &'static str, x86: u16, arm: u16, form: Form, when: When, re
 
 const fn light(name: &'static str, x86: u16, arm: u16, read: Read) -> Call {
     call(name, x86, arm, Form::Light, When::Always, read)
+}
+
+const fn opens(name: &'static str, x86: u16, arm: u16, read: Read) -> Call {
+    call(name, x86, arm, Form::Opens, When::Always, read)
 }
 
 const fn full(name: &'static str, x86: u16, arm: u16, read: Read) -> Call {
@@ -362,9 +367,9 @@ pub(crate) const CALLS: &[Call] = &[
         Read::Become,
     ),
     light("sched_setaffinity", 203, 122, Read::Become),
-    full("sched_getaffinity", 204, 123, Read::Inquire),
-    full("sysinfo", 99, 179, Read::Inquire),
-    full("uname", 63, 160, Read::Inquire),
+    opens("sched_getaffinity", 204, 123, Read::Inquire),
+    opens("sysinfo", 99, 179, Read::Inquire),
+    opens("uname", 63, 160, Read::Inquire),
     light("bind", 49, 200, Read::Bind),
     light("listen", 50, 201, Read::Listen),
     light("connect", 42, 203, Read::Connect),

@@ -64,11 +64,7 @@ pub struct Recording {
     form: Form,
 }
 
-/// What the waiting is told: numbers of processes are below these.
-const LISTENER: u64 = u64::MAX;
-const STOP: u64 = u64::MAX - 1;
-const WATCHES: u64 = u64::MAX - 2;
-/// Events that are taken at once.
+/// Ends of processes that are taken at once.
 const EVENTS: usize = 64;
 
 impl Recording {
@@ -87,21 +83,12 @@ impl Recording {
                 owned(libc::eventfd(0, libc::EFD_CLOEXEC))?,
             )
         };
-        add(&epoll, listener.as_raw_fd(), LISTENER)?;
-        add(&epoll, stop.as_raw_fd(), STOP)?;
         let told = stop.try_clone()?;
         let form = setup.form;
         let recorder = Recorder::new(listener, setup, epoll.as_raw_fd());
-        if let Some(watches) = recorder.watches() {
-            add(&epoll, watches, WATCHES)?;
-        }
         let thread = std::thread::Builder::new()
             .name("recording".to_owned())
-            .spawn(move || {
-                // closed when the loop is over
-                let _stop = told;
-                follow(recorder, &epoll)
-            })?;
+            .spawn(move || follow(recorder, &epoll, &told))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -150,36 +137,45 @@ impl Drop for Recording {
     }
 }
 
-fn follow(mut recorder: Recorder, epoll: &OwnedFd) -> Recorded {
+/// Waits with `poll`, not with `epoll`, for what stops calls: only then does the kernel's wish to go on with us on the
+/// caller's own CPU arrive here, and waking another one costs several times as much as all the rest. Ends of processes,
+/// which are many and rare, have an `epoll` of their own.
+fn follow(mut recorder: Recorder, ends: &OwnedFd, stop: &OwnedFd) -> Recorded {
     let mut trouble = None;
     let mut wait = None;
+    let entry = |fd: RawFd| libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // a descriptor of -1 is passed over
+    let mut fds = [
+        entry(recorder.listener()),
+        entry(ends.as_raw_fd()),
+        entry(recorder.watches().unwrap_or(-1)),
+        entry(stop.as_raw_fd()),
+    ];
     loop {
-        // SAFETY: all-zero is a valid value
-        let mut events: [libc::epoll_event; EVENTS] = unsafe { std::mem::zeroed() };
-        let ready = poll(epoll, &mut events, wait);
-        let (mut stop, mut call, mut gone) = (false, false, false);
-        for event in &events[..ready] {
-            let (what, flags) = (event.u64, event.events);
-            match what {
-                LISTENER => {
-                    call = flags & libc::EPOLLIN.cast_unsigned() != 0;
-                    gone = !call;
-                }
-                STOP => stop = true,
-                WATCHES => recorder.watched(),
-                // ends first: a number that comes next may be somebody else's
-                pid => recorder.ended(u32::try_from(pid).unwrap_or(0)),
+        poll(&mut fds, wait);
+        let [listener, ended, watches, stop] = fds.map(|entry| entry.revents);
+        // ends first: a number that comes next may be somebody else's
+        if ended != 0 {
+            for pid in taken(ends) {
+                recorder.ended(pid);
             }
         }
-        if call {
+        if watches != 0 {
+            recorder.watched();
+        }
+        if listener & libc::POLLIN != 0 {
             if let Err(error) = recorder.serve() {
                 trouble = Some(error);
                 break;
             }
-        } else if gone {
+        } else if listener != 0 {
             // nobody is left who could be stopped
-            remove(epoll, recorder.listener());
-        } else if stop {
+            fds[0].fd = -1;
+        } else if stop != 0 {
             break;
         }
         wait = recorder.look_again();
@@ -193,13 +189,31 @@ fn follow(mut recorder: Recorder, epoll: &OwnedFd) -> Recorded {
     Recorded { trace, denials }
 }
 
-fn poll(epoll: &OwnedFd, events: &mut [libc::epoll_event; EVENTS], wait: Option<Duration>) -> usize {
-    let most = i32::try_from(events.len()).unwrap_or(1);
+fn poll(fds: &mut [libc::pollfd; 4], wait: Option<Duration>) {
     // rounded up: too early would mean to look in vain
     let wait = wait.map_or(-1, |wait| i32::try_from(wait.as_millis() + 1).unwrap_or(100));
     // SAFETY: the array is as long as it is said to be
-    let ready = unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), most, wait) };
-    usize::try_from(ready).unwrap_or(0)
+    let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, wait) };
+    if ready < 0 {
+        // interrupted: what stands there is old
+        for entry in fds {
+            entry.revents = 0;
+        }
+    }
+}
+
+/// Numbers of processes that have ended.
+fn taken(ends: &OwnedFd) -> Vec<u32> {
+    // SAFETY: all-zero is a valid value
+    let mut events: [libc::epoll_event; EVENTS] = unsafe { std::mem::zeroed() };
+    let most = i32::try_from(events.len()).unwrap_or(1);
+    // SAFETY: the array is as long as it is said to be
+    let ready = unsafe { libc::epoll_wait(ends.as_raw_fd(), events.as_mut_ptr(), most, 0) };
+    let events = &events[..usize::try_from(ready).unwrap_or(0)];
+    events
+        .iter()
+        .filter_map(|event| u32::try_from(event.u64).ok())
+        .collect()
 }
 
 /// # Safety
@@ -211,23 +225,6 @@ unsafe fn owned(fd: i32) -> io::Result<OwnedFd> {
     }
     // SAFETY: as promised by the caller
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn add(epoll: &OwnedFd, fd: RawFd, what: u64) -> io::Result<()> {
-    let mut event = libc::epoll_event {
-        events: libc::EPOLLIN.cast_unsigned(),
-        u64: what,
-    };
-    // SAFETY: the structure lives until the call is over
-    if unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) } == -1 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
-fn remove(epoll: &OwnedFd, fd: RawFd) {
-    // SAFETY: plain call
-    unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
 }
 
 /// Two descriptors are held of each process: as many as this process may have are asked for, once.

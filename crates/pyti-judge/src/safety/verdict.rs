@@ -286,6 +286,10 @@ fn loss(loss: &Loss) -> String {
         Loss::Notifications { why } => {
             format!("acts were not seen: {}", super::sentence::shown(why.as_bytes()))
         }
+        Loss::Search { of } => format!(
+            "{} was too big to be searched for decoys",
+            super::sentence::shown(of.as_bytes())
+        ),
         Loss::Channel { why } => format!(
             "the recording is not whole: {}",
             super::sentence::shown(why.as_bytes())

@@ -530,6 +530,7 @@ pub(crate) fn loss(loss: &Loss) -> String {
         Loss::Results { bytes: n } => format!("{} of results missing or unreadable", bytes(*n)),
         Loss::Contacts { dropped } => format!("{} not kept", count(*dropped, "network contact")),
         Loss::Notifications { why } => format!("refusals were not recorded, {}", shown_str(why)),
+        Loss::Search { of } => format!("not searched for decoys: {}, too big", shown(of)),
         Loss::Channel { why } => format!("the channel broke, {}", shown_str(why)),
     }
 }

@@ -214,6 +214,7 @@ fn summary(traced: &Traced<'_>) -> String {
     let form = match trace.form {
         Form::None => "only refused calls were looked at",
         Form::Light => "files that were only read were not looked at",
+        Form::Opens => "files that were only asked about were not looked at",
         Form::Full => "all kept calls were looked at",
     };
     format!(
