@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, RFC 3339 in UTC, to the microsecond: runs of the same second keep their order.
-pub(crate) fn now() -> String {
+pub fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let whole = rfc3339(since.as_secs());
     format!("{}.{:06}Z", whole.trim_end_matches('Z'), since.subsec_micros())

@@ -6,6 +6,7 @@
 
 mod baseline;
 mod built;
+mod carry;
 mod clock;
 mod desk;
 mod environments;
@@ -24,6 +25,8 @@ mod tools;
 mod tunnels;
 mod worker;
 
+pub use carry::{CarryError, Chosen};
+pub use clock::now;
 pub use job::JobError;
 pub use prepare::{Nothing, Prepared, PreparedJob, Progress, Request};
 pub use stop::Stop;

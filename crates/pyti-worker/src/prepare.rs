@@ -405,7 +405,7 @@ impl Worker {
     }
 }
 
-fn plan(target: Distribution, extras: &[String], request: &Request, run_tests: bool) -> Plan {
+pub(crate) fn plan(target: Distribution, extras: &[String], request: &Request, run_tests: bool) -> Plan {
     Plan {
         version: PLAN_VERSION,
         target,
@@ -487,6 +487,11 @@ fn parse(filename: &str) -> Result<ParsedName, String> {
         .parse()
         .map_err(|e: uv_normalize::InvalidNameError| e.to_string())?;
     pyti_index::parse_filename(filename, &name).map_err(|e| e.to_string())
+}
+
+/// A wheel, by its name, for another platform or interpreter; `None` for one that suits, and for a name that is none.
+pub(crate) fn unusable_here(filename: &str, interpreter: &Interpreter) -> Option<Outcome> {
+    unusable(&parse(filename).ok()?, filename, interpreter)
 }
 
 /// A wheel for another platform or interpreter.

@@ -106,4 +106,9 @@ impl Worker {
     pub fn index(&self) -> &Index {
         &self.inner.index
     }
+
+    /// The files that jobs are made of.
+    pub fn store(&self) -> &FileStore {
+        &self.inner.store
+    }
 }

@@ -1,20 +1,17 @@
 //! Runs of one command: what they share, and one after the other what each goes through.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use indicatif::MultiProgress;
-use pyti_model::FileKind;
-use pyti_model::event::{Envelope, Event, RECORDING_VERSION};
+use pyti_model::event::Event;
 use pyti_model::outcome::{Outcome, Reason, ReasonCode, Status, Verdict};
-use pyti_model::plan::{Interpreter, Plan, Watch};
-use pyti_model::raw::RawData;
+use pyti_model::plan::{Interpreter, Plan};
 use pyti_worker::folders::Folders;
 use pyti_worker::recording::{Listener, Recorder};
 use pyti_worker::runs::{Run, RunFile, Runs};
 use pyti_worker::target::Target;
-use pyti_worker::{JobError, Nothing, Prepared, PreparedJob, Request, Settings, Stop, Worker};
+use pyti_worker::{CarryError, Nothing, Prepared, PreparedJob, Request, Settings, Stop, Worker};
 
 use crate::config::Config;
 use crate::live::Live;
@@ -226,7 +223,7 @@ impl<'a> Session<'a> {
 
     /// Runs the jobs of one run, one after the other: the wheel's first, because it is what a user would get.
     async fn jobs(&self, prepared: Prepared, mut run: Run, label: &str) -> Result<Run, (Run, anyhow::Error)> {
-        let mut failed = None;
+        let mut failed: Option<anyhow::Error> = None;
         for (number, job) in prepared.jobs.into_iter().enumerate() {
             let kind = match &job {
                 PreparedJob::Plan(plan) => plan.target.kind.to_string(),
@@ -245,51 +242,40 @@ impl<'a> Session<'a> {
                 self.quiet,
             ));
             let listener: Arc<dyn Listener> = Arc::clone(&live) as Arc<dyn Listener>;
-            let recorder = match Recorder::create(&run.recording(&name), listener) {
-                Ok(recorder) => Arc::new(recorder),
-                Err(error) => return Err((run, error.into())),
+            let plan = match &job {
+                PreparedJob::Plan(plan) => Some(plan.clone()),
+                PreparedJob::Decided { .. } => None,
             };
-            run.file.recordings.push(name.clone());
-            let watched = match &job {
-                PreparedJob::Plan(plan) if plan.watch == Watch::On => Some(plan.clone()),
-                _ => None,
-            };
-            let result = match job {
-                PreparedJob::Decided { file, outcome } => {
-                    recorder.record(Event::Decided { file, outcome });
-                    Ok(())
-                }
-                PreparedJob::Plan(plan) => {
-                    recorder.record(began(&plan, &run));
-                    self.worker
-                        .run(*plan, None, Arc::clone(&recorder), &self.stop)
-                        .await
-                }
-            };
-            if let Err(JobError::Box(why)) = &result {
-                let detail = pyti_model::with_causes(why);
-                recorder.record(Event::Decided {
-                    file: None,
-                    outcome: Outcome::because(Status::Error, Reason::new(ReasonCode::Sandbox, detail)),
-                });
-            }
-            recorder.record(Event::Finished {
-                interrupted: self.stop.is_stopped(),
-            });
+            let recording = run.recording(&name);
+            let result = self
+                .worker
+                .carry_out(job, &recording, &run.file.when, listener, &self.stop)
+                .await;
             live.end_all();
-            // a thread of the job may hold it a moment longer
-            if let Err(error) = recorder.finish() {
-                failed.get_or_insert(error.into());
+            if recording.is_file() {
+                run.file.recordings.push(name.clone());
             }
             if let Err(error) = result {
-                failed.get_or_insert(error.into());
+                // each as itself, so that its hint is found
+                failed = Some(match error {
+                    CarryError::Job(error) => error.into(),
+                    CarryError::Recording(error) => error.into(),
+                });
                 break;
             }
             if self.stop.is_stopped() {
                 break;
             }
-            if let Some(plan) = watched {
-                self.compare_with_nothing(&mut run, &name, &plan).await;
+            let kept = match &plan {
+                Some(plan) => self.worker.beside(plan, &recording, &self.stop).await,
+                None => None,
+            };
+            if let Some(kept) = kept {
+                let beside = format!("baseline-{name}");
+                let to = run.recording(&beside);
+                if std::fs::hard_link(&kept, &to).is_ok() || std::fs::copy(&kept, &to).is_ok() {
+                    run.file.baselines.insert(name, beside);
+                }
             }
         }
         if let Err(error) = run.save() {
@@ -298,28 +284,6 @@ impl<'a> Session<'a> {
         match failed {
             None => Ok(run),
             Some(error) => Err((run, error)),
-        }
-    }
-
-    /// Puts the recording of an empty package beside that of a job. Without one nothing is subtracted, and the verdict
-    /// is the stricter.
-    async fn compare_with_nothing(&self, run: &mut Run, name: &str, plan: &Plan) {
-        // nothing is built of a wheel, so its recording need not be read for a backend
-        let backend = if plan.target.kind == FileKind::Wheel {
-            None
-        } else {
-            let Ok(events) = pyti_worker::recording::read(&run.recording(name)) else {
-                return;
-            };
-            backend_of(&events)
-        };
-        let Ok(kept) = self.worker.baseline(plan, backend.as_deref(), &self.stop).await else {
-            return;
-        };
-        let beside = format!("baseline-{name}");
-        let to = run.recording(&beside);
-        if std::fs::hard_link(&kept, &to).is_ok() || std::fs::copy(&kept, &to).is_ok() {
-            run.file.baselines.insert(name.to_owned(), beside);
         }
     }
 
@@ -397,37 +361,10 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The build backend that a job's sources name.
-fn backend_of(events: &[Envelope]) -> Option<String> {
-    events.iter().find_map(|envelope| match &envelope.event {
-        Event::Ended {
-            task,
-            raw: Some(RawData::Inspect(inspection)),
-            ..
-        } if task == "inspect" => Some(inspection.build.backend.clone()),
-        _ => None,
-    })
-}
-
 fn from_plan(plan: Plan) -> Prepared {
     Prepared {
         name: plan.target.project.clone(),
         version: Some(plan.target.version.clone()),
         jobs: vec![PreparedJob::Plan(Box::new(plan))],
-    }
-}
-
-fn began(plan: &Plan, run: &Run) -> Event {
-    let mut machine = BTreeMap::new();
-    if let Ok(release) = std::fs::read_to_string("/proc/sys/kernel/osrelease") {
-        machine.insert("kernel".to_owned(), release.trim().to_owned());
-    }
-    machine.insert("architecture".to_owned(), std::env::consts::ARCH.to_owned());
-    Event::Began {
-        recording: RECORDING_VERSION,
-        pyti: env!("CARGO_PKG_VERSION").to_owned(),
-        when: run.file.when.clone(),
-        plan: Box::new(plan.clone()),
-        machine,
     }
 }
