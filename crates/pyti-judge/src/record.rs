@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pyti_model::effect::{Change, Effect, Loss};
 use pyti_model::event::{Envelope, Event, PlannedTask};
+use pyti_model::image::Guest;
 use pyti_model::outcome::{Outcome, Reason, TaskResult};
 use pyti_model::plan::{Plan, Purpose};
 use pyti_model::raw::{AttemptUse, Build, Import, Inspection, Install, RawData, Resolve, Test};
@@ -42,6 +43,9 @@ pub struct JobRecord {
     /// What lay in its boxes to be found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decoys: Vec<Decoy>,
+    /// What its virtual machine showed, when it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<Box<Guest>>,
 }
 
 /// Everything that a recording says of one task.
@@ -402,6 +406,7 @@ impl Fold {
                 self.record.complete = true;
                 self.record.interrupted |= interrupted;
             }
+            Event::Guest { guest } => self.record.guest = Some(guest),
             Event::Progress { .. } | Event::Unknown => {}
         }
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::distribution::{Digest, Distribution};
 use crate::effect::{Change, Effect, Loss};
 use crate::foreign::Foreign;
+use crate::image::Guest;
 use crate::outcome::{Outcome, Reason, TaskResult};
 use crate::plan::Plan;
 use crate::raw::RawData;
@@ -19,7 +20,7 @@ use crate::trace::{Decoy, Trace, Written};
 
 /// Version of the recording's form: (major, minor). A reader refuses a newer major version with a clear message and
 /// skips event kinds that a newer minor version added.
-pub const RECORDING_VERSION: (u32, u32) = (1, 1);
+pub const RECORDING_VERSION: (u32, u32) = (1, 2);
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -149,6 +150,11 @@ pub enum Event {
         cpu_s: f64,
         /// Most memory at once, bytes.
         peak_memory_bytes: u64,
+    },
+    /// The virtual machine of the job has ended.
+    Guest {
+        /// What it showed.
+        guest: Box<Guest>,
     },
     /// Something was lost.
     Lost {

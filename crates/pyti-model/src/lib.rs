@@ -20,6 +20,7 @@ pub mod effect;
 pub mod event;
 pub mod finding;
 pub mod foreign;
+pub mod image;
 pub mod outcome;
 pub mod overriding;
 pub mod plan;

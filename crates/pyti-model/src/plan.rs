@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distribution::Distribution;
 use crate::effect::Limits;
+use crate::image::InImage;
 use crate::overriding::Override;
 use crate::raw::Recipe;
 
@@ -30,6 +31,9 @@ pub struct Interpreter {
     pub platform: String,
     /// Whether `Python.h` is there.
     pub has_headers: bool,
+    /// The image in which it lies; absent when it is this machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<InImage>,
 }
 
 impl Interpreter {
@@ -60,6 +64,10 @@ pub enum Isolation {
     /// Namespaces, layers, seccomp and Landlock on this kernel.
     #[default]
     Sandbox,
+    /// The same sandbox in a virtual machine that QEMU runs.
+    Vm,
+    /// The same sandbox in a virtual machine that libvirt runs.
+    Libvirt,
 }
 
 impl Isolation {
@@ -67,6 +75,8 @@ impl Isolation {
     pub fn word(self) -> &'static str {
         match self {
             Self::Sandbox => "sandbox",
+            Self::Vm => "vm",
+            Self::Libvirt => "libvirt",
         }
     }
 }

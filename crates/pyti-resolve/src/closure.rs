@@ -333,6 +333,7 @@ mod tests {
             prefix: "/usr".into(),
             platform: "linux_x86_64".into(),
             has_headers: true,
+            image: None,
         }
     }
 

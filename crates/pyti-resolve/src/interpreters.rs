@@ -156,6 +156,7 @@ fn admit(found: &mut Found, answer: Answer) {
             prefix: answer.prefix,
             platform: answer.platform,
             has_headers,
+            image: None,
         });
     }
 }
@@ -385,6 +386,7 @@ mod tests {
             prefix: format!("/opt/{implementation}-{version}"),
             platform: "linux_x86_64".into(),
             has_headers: true,
+            image: None,
         }
     }
 

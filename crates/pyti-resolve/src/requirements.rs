@@ -233,6 +233,7 @@ mod tests {
             prefix: "/usr".into(),
             platform: "linux_x86_64".into(),
             has_headers: true,
+            image: None,
         };
         let legacy = BuildDeclaration::default();
         assert_eq!(build_attempts(&legacy, &python).len(), 2);

@@ -13,6 +13,7 @@ fn python(version: &str) -> Interpreter {
         prefix: "/usr".into(),
         platform: "linux_x86_64".into(),
         has_headers: true,
+        image: None,
     }
 }
 

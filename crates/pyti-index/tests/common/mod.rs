@@ -361,5 +361,6 @@ pub(crate) fn interpreter() -> Interpreter {
         prefix: "/usr".into(),
         platform: "linux_x86_64".into(),
         has_headers: false,
+        image: None,
     }
 }

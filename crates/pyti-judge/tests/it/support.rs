@@ -48,6 +48,7 @@ pub(crate) fn plan(kind: FileKind) -> Plan {
             prefix: "/opt/python".into(),
             platform: "linux_x86_64".into(),
             has_headers: true,
+            image: None,
         },
         isolation: Isolation::Sandbox,
         installer: pyti_model::plan::Installer::Uv,

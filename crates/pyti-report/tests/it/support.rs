@@ -63,6 +63,7 @@ fn plan(file: &Distribution) -> Plan {
             prefix: "/opt/python".into(),
             platform: "linux_x86_64".into(),
             has_headers: true,
+            image: None,
         },
         isolation: Isolation::Sandbox,
         installer: Installer::Uv,
