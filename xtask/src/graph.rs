@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "pyti-worker",
     "pyti-dispatch",
     "pyti-store",
+    "pyti-command",
     "pyti",
     "xtask",
 ];
@@ -40,6 +41,7 @@ const PURE: &[&str] = &[
     "pyti-report",
     "pyti-decoy",
     "pyti-dispatch",
+    "pyti-command",
 ];
 const IMPURE: &[&str] = &[
     "tokio", "reqwest", "axum", "rustix", "libc", "tempfile", "landlock",

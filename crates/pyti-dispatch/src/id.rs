@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A job. Numbers are given in the order of submission and never again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct JobId(pub u64);
 
@@ -22,7 +23,7 @@ impl fmt::Display for JobId {
 pub struct NotAName;
 
 /// A short name of something that a job needs or a worker has: `linux/x86_64`, `cpython-3.12`, `sandbox`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Label(String);
 
@@ -62,7 +63,7 @@ impl fmt::Display for Label {
 }
 
 /// A worker's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct WorkerId(pub Label);
 
@@ -130,6 +131,16 @@ impl fmt::Debug for Lease {
     /// Only the beginning: what is logged must not be enough to answer with.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lease({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
+impl JsonSchema for Lease {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Lease".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9a-f]{32}$"})
     }
 }
 

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use pyti_model::Digest;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{JobId, Label, Lease, Monotonic, WorkerId};
 
 /// What makes a job the same job (L1).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct JobKey {
     /// The file under test.
     pub file: Digest,
@@ -19,7 +20,7 @@ pub struct JobKey {
 }
 
 /// What a worker must have to take a job.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Needs {
     /// `linux/x86_64`
     pub platform: Label,
@@ -32,7 +33,7 @@ pub struct Needs {
 }
 
 /// What a worker has. It is believed only as far as it decides what the worker is asked to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Offers {
     /// `linux/x86_64`
     pub platform: Label,
@@ -57,7 +58,7 @@ impl Offers {
 }
 
 /// How soon a job's turn comes. None waits for ever: each is only a head start ([`crate::Policy::slack_ms`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// A person waits.
@@ -110,7 +111,7 @@ pub struct NewJob {
 }
 
 /// Why a job is not in the queue yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
     /// Its file is not stored yet.
@@ -120,7 +121,7 @@ pub enum Wait {
 }
 
 /// Why a job ended without a result of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Death {
     /// Failed by our fault too often.
@@ -130,7 +131,7 @@ pub enum Death {
 }
 
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Not yet.

@@ -1,6 +1,7 @@
 //! What is said to the queue, and what it says.
 
 use pyti_model::outcome::Blame;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{JobId, Lease, Monotonic, WorkerId};
@@ -19,7 +20,7 @@ pub enum HowReleased {
 }
 
 /// What a person wants of a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// No new jobs until resumed.
@@ -143,7 +144,7 @@ pub struct Grant {
 }
 
 /// Why a claim got nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Idle {
     /// Nothing that fits is queued.
@@ -165,7 +166,7 @@ pub enum Idle {
 }
 
 /// What a lease is still worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseAnswer {
     /// Done as asked.

@@ -1,12 +1,13 @@
 //! A worker as the queue knows it: what it has, whether it may, and how its work ended of late.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::WorkerId;
 use crate::job::Offers;
 
 /// Whether a worker gets jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Waits for approval.
