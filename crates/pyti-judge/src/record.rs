@@ -7,7 +7,9 @@ use pyti_model::event::{Envelope, Event, PlannedTask};
 use pyti_model::image::Guest;
 use pyti_model::outcome::{Outcome, Reason, TaskResult};
 use pyti_model::plan::{Plan, Purpose};
-use pyti_model::raw::{AttemptUse, Build, Import, Inspection, Install, RawData, Resolve, Test};
+use pyti_model::raw::{
+    AttemptUse, Build, Costs, Coverage, Import, Inspection, Install, RawData, Resolve, Test,
+};
 use pyti_model::trace::{Decoy, EventRef, Trace, Written};
 use pyti_model::{Digest, Distribution, Foreign};
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,9 @@ pub struct JobRecord {
     /// What its virtual machine showed, when it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guest: Option<Box<Guest>>,
+    /// Sources of the distribution that its tasks' raw data speak of by line: path and text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<(Foreign, Foreign)>,
 }
 
 /// Everything that a recording says of one task.
@@ -195,6 +200,8 @@ raw_of! {
     #[doc = "What was imported."] import: Import -> Import;
     #[doc = "What was built."] build: Build -> Build;
     #[doc = "What the tests came to."] test: Test -> Test;
+    #[doc = "How much of it its tests run."] coverage: Coverage -> Coverage;
+    #[doc = "What it costs who uses it."] costs: Costs -> Costs;
 }
 
 impl JobRecord {
@@ -335,6 +342,7 @@ impl Fold {
                 });
             }
             Event::Written { task, files } => self.task(seq, task).written.push(RecordedFiles { seq, files }),
+            Event::Source { path, text, .. } => self.record.sources.push((path, text)),
             Event::Planted { decoys } => self.record.decoys.extend(decoys),
             Event::Blob {
                 task,

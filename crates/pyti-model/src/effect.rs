@@ -101,6 +101,15 @@ pub struct Cost {
     pub peak_memory_bytes: u64,
     /// Most processes at once that were seen.
     pub peak_processes: u32,
+    /// Processes and threads that were begun, where the box's own count could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<u64>,
+    /// Bytes that were read by system calls (files, pipes and sockets alike), all processes that were waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_bytes: Option<u64>,
+    /// Bytes that were written by system calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_bytes: Option<u64>,
     /// Where memory and CPU were read from.
     pub meter: Meter,
 }

@@ -118,6 +118,15 @@ pub enum Event {
         /// The files, capped.
         files: Vec<Written>,
     },
+    /// Source of a file of the distribution, which a task's raw data speak of by line.
+    Source {
+        /// The task.
+        task: String,
+        /// Its path, as the raw data have it.
+        path: Foreign,
+        /// Its text.
+        text: Foreign,
+    },
     /// Bytes worth keeping apart: a wheel that was built.
     Blob {
         /// The task.

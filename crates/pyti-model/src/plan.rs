@@ -194,6 +194,9 @@ pub struct Plan {
     /// What a registry says about how the tests of this project are run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overriding: Option<Box<Override>>,
+    /// Whether the tests are run once more to measure how much of the distribution they run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub coverage: bool,
     /// The recipe that gave the result: a plan that names it is repeated with it, and with no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<Recipe>,

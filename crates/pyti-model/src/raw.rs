@@ -9,10 +9,14 @@ use crate::distribution::Digest;
 use crate::foreign::Foreign;
 use crate::plan::Purpose;
 
+mod costs;
+mod coverage;
 mod provoke;
 mod service;
 mod test;
 
+pub use costs::{Costs, FileSort, ImportNode, KindSize};
+pub use coverage::{Branch, Coverage, CoverageCounts, CoverageOff, CoverageResult, FileCoverage, Measured};
 pub use provoke::{Exercise, ScriptCall, Scripts};
 pub use service::{Service, ServiceState};
 pub use test::{
@@ -50,6 +54,10 @@ pub enum RawData {
     Exercise(Exercise),
     /// Tests were run.
     Test(Box<Test>),
+    /// How much of the distribution its tests run was measured.
+    Coverage(Box<Coverage>),
+    /// What the distribution costs who uses it was measured.
+    Costs(Box<Costs>),
 }
 
 /// An archive was unpacked.

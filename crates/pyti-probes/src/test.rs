@@ -91,6 +91,10 @@ enum Line {
         #[serde(default)]
         wall_s: f64,
         #[serde(default)]
+        cpu_s: Option<f64>,
+        #[serde(default)]
+        peak: Option<u64>,
+        #[serde(default)]
         message: String,
         #[serde(default)]
         output: String,
@@ -153,6 +157,8 @@ fn take(test: &mut Test, line: Line) {
             id,
             outcomes,
             wall_s,
+            cpu_s,
+            peak,
             message,
             output,
             doctest,
@@ -177,6 +183,8 @@ fn take(test: &mut Test, line: Line) {
                     id: Foreign::from(id.as_str()),
                     outcome,
                     wall_s: if wall_s.is_finite() { wall_s.max(0.0) } else { 0.0 },
+                    cpu_s: cpu_s.filter(|s| s.is_finite() && *s >= 0.0),
+                    peak_bytes: peak,
                     message: Foreign::from(message.as_str()),
                     output: Foreign::from(output.as_str()),
                 });

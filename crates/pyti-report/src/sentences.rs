@@ -4,8 +4,9 @@ use pyti_judge::TaskRecord;
 use pyti_model::Foreign;
 use pyti_model::outcome::{Blame, Reason, ReasonCode, Status, TaskResult};
 use pyti_model::raw::{
-    Build, Exercise, Hook, Import, ImportOutcome, Inspection, Install, Metadata, ModuleImport, Provide,
-    PythonError, RawData, Resolve, Scripts, Start, Test, TestCounts, Unpack, WheelComparison,
+    Build, Costs, Coverage, CoverageResult, Exercise, Hook, Import, ImportOutcome, Inspection, Install,
+    Metadata, ModuleImport, Provide, PythonError, RawData, Resolve, Scripts, Start, Test, TestCounts, Unpack,
+    WheelComparison,
 };
 
 use crate::words::{bytes, count, counted, len, number, seconds, some};
@@ -72,6 +73,8 @@ pub(crate) fn task(task: &TaskRecord, result: TaskResult, reasons: &[Reason]) ->
         RawData::Scripts(x) => scripts(x),
         RawData::Exercise(x) => exercise(x),
         RawData::Test(x) => test(x),
+        RawData::Coverage(x) => coverage(x),
+        RawData::Costs(x) => costs(x),
     };
     let more = reasons
         .iter()
@@ -110,6 +113,65 @@ fn exercise(x: &Exercise) -> String {
         said.push_str(&format!(", {} ended badly", x.ended_badly.len()));
     }
     said
+}
+
+/// Coverage in one sentence: both parts, then together.
+pub(crate) fn coverage(x: &Coverage) -> String {
+    match &x.result {
+        CoverageResult::Off { why, detail } => {
+            let detail = if detail.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", shown(detail))
+            };
+            format!("not measured: {}{detail}", why.meaning())
+        }
+        CoverageResult::Measured(measured) => {
+            let counts = measured.counts();
+            let branches = if counts.branches == 0 {
+                "no branches".to_owned()
+            } else {
+                format!(
+                    "{:.1} % of {}",
+                    counts.branch_percent(),
+                    counted(counts.branches, "branch", "branches")
+                )
+            };
+            let slower = measured.factor().map_or_else(String::new, |factor| {
+                format!(" · tests took {factor:.2} times as long")
+            });
+            let differs = measured
+                .differs
+                .as_ref()
+                .map_or_else(String::new, |text| format!(" · {}", shown_str(text)));
+            format!(
+                "{:.1} % of {}, {branches}, {:.1} % in all{slower}{differs}",
+                counts.line_percent(),
+                count(counts.statements, "statement"),
+                counts.percent(),
+            )
+        }
+    }
+}
+
+/// Costs in one sentence.
+pub(crate) fn costs(x: &Costs) -> String {
+    let mut parts = Vec::new();
+    if let Some(cost) = x.import_cost_s() {
+        parts.push(format!(
+            "import adds {} and {}",
+            seconds(cost),
+            count(x.modules.into(), "module")
+        ));
+    }
+    if !x.sizes.is_empty() {
+        parts.push(format!("{} installed", bytes(x.bytes())));
+    }
+    if parts.is_empty() {
+        "nothing was measured".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 fn some_parts(parts: &[String]) -> String {

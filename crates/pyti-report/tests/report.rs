@@ -72,6 +72,8 @@ fn hostile() -> Vec<(JobRecord, Judgement)> {
                     id: Foreign::from(HOSTILE),
                     outcome: TestOutcome::Failed,
                     wall_s: 0.1,
+                    cpu_s: None,
+                    peak_bytes: None,
                     message: Foreign::from(HOSTILE),
                     output: Foreign::from(HOSTILE),
                 });

@@ -603,6 +603,9 @@ impl Watch<'_> {
             system_s,
             peak_memory_bytes: self.peak.memory_bytes.max(largest),
             peak_processes: self.peak.tasks.max(1),
+            begun: None,
+            read_bytes: None,
+            written_bytes: None,
             meter: MeterKind::Sampled,
         };
         let survivors = take(&mut self.survivors)

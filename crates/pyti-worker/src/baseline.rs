@@ -149,6 +149,7 @@ impl Worker {
             repeat: 0,
             services: Vec::new(),
             overriding: None,
+            coverage: false,
             recipe: None,
             locks: std::collections::BTreeMap::new(),
             ..plan.clone()

@@ -394,6 +394,7 @@ fn dependency_plan(
         repeat: 0,
         services: Vec::new(),
         overriding: None,
+        coverage: false,
         recipe: None,
         locks: std::collections::BTreeMap::new(),
     }

@@ -49,6 +49,8 @@ pub struct Request {
     pub services: Vec<String>,
     /// What registries say about projects, those that count more first.
     pub overrides: Vec<Override>,
+    /// Whether the tests are run once more to measure coverage.
+    pub coverage: bool,
     /// In which guise the machine shows itself: another than 0 has one processor only.
     pub guise: u8,
     /// Whether only the file is run that an installer would take.
@@ -429,6 +431,7 @@ pub(crate) fn plan(target: Distribution, extras: &[String], request: &Request, r
         repeat: request.repeat,
         services: request.services.clone(),
         overriding: None,
+        coverage: request.coverage,
         guise: request.guise,
         recipe: None,
         locks: BTreeMap::new(),

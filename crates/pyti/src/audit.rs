@@ -149,6 +149,7 @@ fn piece(pinned: &Pinned, config: &Config, interpreter: &Interpreter) -> anyhow:
             repeat: 0,
             services: Vec::new(),
             overrides: Vec::new(),
+            coverage: false,
             first_only: true,
             guise: 0,
         },

@@ -78,6 +78,7 @@ async fn inspect(args: &RecipeArgs, look: &Look) -> anyhow::Result<(String, Insp
         repeat: 0,
         services: Vec::new(),
         overrides: Vec::new(),
+        coverage: false,
         first_only: false,
         guise: 0,
     };

@@ -175,6 +175,7 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         repeat: args.repeat.unwrap_or(0),
         services: args.services.clone(),
         overrides: Vec::new(),
+        coverage: false,
         first_only: false,
         guise: 0,
     })

@@ -43,6 +43,8 @@ fn ran(recipe: &Recipe, passed: u64, failed: u64) -> Tried {
                 id: Foreign::from(format!("t{n}")),
                 outcome: TestOutcome::Failed,
                 wall_s: 0.0,
+                cpu_s: None,
+                peak_bytes: None,
                 message: Foreign::from("assert 1 == 2"),
                 output: Foreign::default(),
             })

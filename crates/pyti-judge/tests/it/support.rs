@@ -66,6 +66,7 @@ pub(crate) fn plan(kind: FileKind) -> Plan {
         repeat: 0,
         services: Vec::new(),
         overriding: None,
+        coverage: false,
         recipe: None,
         locks: BTreeMap::new(),
     }
@@ -227,6 +228,8 @@ pub(crate) fn case(id: &str, outcome: TestOutcome, message: &str) -> TestCase {
         id: id.into(),
         outcome,
         wall_s: 0.01,
+        cpu_s: None,
+        peak_bytes: None,
         message: message.into(),
         output: Foreign::default(),
     }

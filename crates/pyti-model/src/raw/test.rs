@@ -346,6 +346,12 @@ pub struct TestCase {
     pub outcome: TestOutcome,
     /// Wall-clock seconds, all phases.
     pub wall_s: f64,
+    /// CPU seconds of the runner's process and of children that it waited for, where the runner could tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_s: Option<f64>,
+    /// Most memory of the runner's process up to its end, bytes, where this test raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
     /// Message or traceback, capped; the reason of a skip.
     #[serde(default, skip_serializing_if = "Foreign::is_empty")]
     pub message: Foreign,

@@ -81,6 +81,7 @@ fn plan(file: &Distribution) -> Plan {
         repeat: 0,
         services: Vec::new(),
         overriding: None,
+        coverage: false,
         recipe: None,
         locks: BTreeMap::from([(Purpose::Test, lock)]),
     }
@@ -200,6 +201,8 @@ pub(crate) fn case(id: &str, outcome: TestOutcome, message: &str) -> TestCase {
         id: id.into(),
         outcome,
         wall_s: 0.002,
+        cpu_s: None,
+        peak_bytes: None,
         message: message.into(),
         output: Foreign::default(),
     }

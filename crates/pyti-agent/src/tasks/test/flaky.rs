@@ -88,6 +88,8 @@ mod tests {
                     id: Foreign::from(*id),
                     outcome: *outcome,
                     wall_s: 0.0,
+                    cpu_s: None,
+                    peak_bytes: None,
                     message: Foreign::default(),
                     output: Foreign::default(),
                 })

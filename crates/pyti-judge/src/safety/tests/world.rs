@@ -473,7 +473,7 @@ impl World {
 
     pub(super) fn events(&self) -> Vec<Envelope> {
         let mut events = vec![Event::Began {
-            recording: (1, 1),
+            recording: (1, 2),
             pyti: "test".into(),
             when: self.when.clone(),
             plan: Box::new(self.plan.clone()),
