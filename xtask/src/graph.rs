@@ -28,6 +28,7 @@ const ORDER: &[&str] = &[
     "pyti-agent",
     "pyti-worker",
     "pyti-dispatch",
+    "pyti-feed",
     "pyti-store",
     "pyti-command",
     "pyti",
@@ -41,6 +42,7 @@ const PURE: &[&str] = &[
     "pyti-report",
     "pyti-decoy",
     "pyti-dispatch",
+    "pyti-feed",
     "pyti-command",
 ];
 const IMPURE: &[&str] = &[

@@ -43,6 +43,12 @@ pub enum Fault {
     NoJson,
     /// No `ETag` is given.
     NoEtag,
+    /// The changelog was set back: its serials are lower than they were.
+    Backwards,
+    /// The changelog leaves out every event whose serial three divides.
+    Forgetful,
+    /// Pages and the root tell no serials.
+    NoSerials,
 }
 
 /// What goes wrong where.

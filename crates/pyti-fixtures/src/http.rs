@@ -7,6 +7,9 @@ use std::net::TcpStream;
 /// The longest request head that is read.
 const HEAD: u64 = 64 << 10;
 
+/// The longest body that is read.
+const BODY: u64 = 64 << 10;
+
 /// A request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
@@ -14,16 +17,20 @@ pub(crate) struct Request {
     /// Decoded path, without the query.
     pub(crate) path: String,
     headers: Vec<(String, String)>,
+    /// What was sent with it.
+    pub(crate) body: String,
 }
 
 impl Request {
-    /// Reads a request's head.
+    /// Reads a request.
     pub(crate) fn read(stream: &TcpStream) -> io::Result<Self> {
-        let mut lines = BufReader::new(stream.take(HEAD)).lines();
+        let mut reader = BufReader::new(stream.take(HEAD + BODY));
         let mut next = || {
-            lines
-                .next()
-                .unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))
+            let mut line = String::new();
+            match reader.read_line(&mut line)? {
+                0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                _ => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
+            }
         };
         let first = next()?;
         let mut words = first.split(' ');
@@ -34,16 +41,24 @@ impl Request {
         loop {
             let line = next()?;
             if line.is_empty() {
-                return Ok(Self {
-                    method,
-                    path,
-                    headers,
-                });
+                break;
             }
             if let Some((name, value)) = line.split_once(':') {
                 headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
         }
+        let mut request = Self {
+            method,
+            path,
+            headers,
+            body: String::new(),
+        };
+        let length = request
+            .header("content-length")
+            .and_then(|length| length.parse::<u64>().ok())
+            .unwrap_or(0);
+        reader.take(length.min(BODY)).read_to_string(&mut request.body)?;
+        Ok(request)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

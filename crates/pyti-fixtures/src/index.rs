@@ -1,6 +1,6 @@
-//! A local index: the Simple API in JSON and HTML, core metadata, ranges, `ETag`, and faults on request.
+//! A local index: the Simple API in JSON and HTML, core metadata, ranges, `ETag`, uploads with a changelog, and faults on request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,9 +15,12 @@ use sha2::{Digest as _, Sha256};
 use crate::Fixture;
 use crate::faults::{Fault, Faults};
 use crate::http::{Head, Request};
+use crate::journal::Journal;
 
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
 const PAGE: &str = "<!DOCTYPE html><html><body><h1>Please log in</h1></body></html>\n";
+/// When what is there from the start was uploaded.
+const LONG_AGO: &str = "2020-09-13T12:26:40.000000Z";
 /// Bytes that are sent at once.
 const CHUNK: usize = 32 << 10;
 
@@ -44,6 +47,8 @@ struct Served {
     huge_metadata: Option<u64>,
     requires_python: Option<String>,
     yanked: Option<String>,
+    /// RFC 3339.
+    uploaded: String,
 }
 
 /// Projects by normalised name.
@@ -53,6 +58,8 @@ type Catalog = BTreeMap<String, Vec<Served>>;
 struct Shared {
     catalog: Mutex<Catalog>,
     seen: Mutex<Vec<Seen>>,
+    journal: Mutex<Journal>,
+    quarantined: Mutex<BTreeSet<String>>,
     faults: Faults,
     stopping: AtomicBool,
 }
@@ -64,6 +71,14 @@ impl Shared {
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Vec<Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn quarantined(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.quarantined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_stopping(&self) -> bool {
@@ -105,6 +120,7 @@ impl LocalIndex {
                     huge_metadata: fixture.huge_metadata.filter(|_| is_wheel),
                     requires_python: fixture.requires_python.clone(),
                     yanked: fixture.yanked.clone(),
+                    uploaded: LONG_AGO.to_owned(),
                     filename,
                 });
             }
@@ -116,6 +132,8 @@ impl LocalIndex {
         let shared = Arc::new(Shared {
             catalog: Mutex::new(catalog),
             seen: Mutex::default(),
+            journal: Mutex::default(),
+            quarantined: Mutex::default(),
             faults,
             stopping: AtomicBool::new(false),
         });
@@ -162,9 +180,86 @@ impl LocalIndex {
                 huge_metadata: None,
                 requires_python: None,
                 yanked: None,
+                uploaded: LONG_AGO.to_owned(),
             });
         }
         Ok(self)
+    }
+
+    /// Takes an upload: the file is served from now on, and the changelog tells it.
+    pub fn upload(&self, filename: &str, bytes: Vec<u8>) -> io::Result<()> {
+        let (Some(project), Some(version)) = (project_of(filename), version_of(filename)) else {
+            return Err(io::Error::other(format!("{filename} is no wheel and no sdist")));
+        };
+        let mut catalog = self.shared.catalog();
+        let mut journal = self.shared.journal();
+        let files = match catalog.entry(project.clone()) {
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                journal.note(&project, None, "create".into());
+                entry.insert(Vec::new())
+            }
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+        };
+        if !files
+            .iter()
+            .any(|file| version_of(&file.filename).as_ref() == Some(&version))
+        {
+            journal.note(&project, Some(&version), "new release".into());
+        }
+        files.push(Served {
+            filename: filename.to_owned(),
+            sha256: hex(&bytes),
+            bytes: Arc::new(bytes),
+            metadata: None,
+            huge_metadata: None,
+            requires_python: None,
+            yanked: None,
+            uploaded: jiff::Timestamp::now().to_string(),
+        });
+        let kind = if filename.strip_suffix(".whl").is_some() {
+            "py3"
+        } else {
+            "source"
+        };
+        journal.note(&project, Some(&version), format!("add {kind} file {filename}"));
+        Ok(())
+    }
+
+    /// Yanks a release.
+    pub fn yank(&self, project: &str, version: &str, why: &str) {
+        let mut catalog = self.shared.catalog();
+        for file in catalog.get_mut(project).into_iter().flatten() {
+            if version_of(&file.filename).as_deref() == Some(version) {
+                file.yanked = Some(why.to_owned());
+            }
+        }
+        self.shared
+            .journal()
+            .note(project, Some(version), "yank release".into());
+    }
+
+    /// Takes a file away.
+    pub fn remove(&self, filename: &str) {
+        let mut catalog = self.shared.catalog();
+        for (project, files) in catalog.iter_mut() {
+            let before = files.len();
+            files.retain(|file| file.filename != filename);
+            if files.len() < before {
+                let version = version_of(filename);
+                self.shared
+                    .journal()
+                    .note(project, version.as_deref(), format!("remove file {filename}"));
+            }
+        }
+    }
+
+    /// Quarantines a project: its page names no files any more, and says so.
+    pub fn quarantine(&self, project: &str) {
+        let _catalog = self.shared.catalog();
+        self.shared.quarantined().insert(project.to_owned());
+        self.shared
+            .journal()
+            .note(project, None, "project quarantined".into());
     }
 
     /// The address for `--index-url`.
@@ -267,6 +362,21 @@ fn answer(shared: &Shared, request: &Request, faults: &[Fault]) -> (Head, Body) 
             _ => {}
         }
     }
+    match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/pypi") => {
+            return (
+                Head::new(200).with("Content-Type", "text/xml; charset=UTF-8"),
+                Body::of(shared.journal().answer(&request.body, faults).into_bytes()),
+            );
+        }
+        ("GET", "/rss/updates.xml") => {
+            return (
+                Head::new(200).with("Content-Type", "text/xml; charset=UTF-8"),
+                Body::of(shared.journal().rss().into_bytes()),
+            );
+        }
+        _ => {}
+    }
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return text(405, "only GET and HEAD\n");
     }
@@ -299,8 +409,10 @@ fn answer(shared: &Shared, request: &Request, faults: &[Fault]) -> (Head, Body) 
             Body::of(text.into_bytes()),
         )
     };
+    let journal = shared.journal();
+    let serials = |project: &str| (!faults.contains(&Fault::NoSerials)).then(|| journal.of(project));
     match request.path.strip_prefix("/simple/") {
-        Some("") => page(root(&catalog, json)),
+        Some("") => page(root(&catalog, json, &serials)),
         Some(path) => {
             let name = path.trim_end_matches('/');
             let project = normalised(name);
@@ -310,18 +422,34 @@ fn answer(shared: &Shared, request: &Request, faults: &[Fault]) -> (Head, Body) 
                     let (head, body) = text(301, "it is elsewhere\n");
                     (head.with("Location", format!("/simple/{project}/")), body)
                 }
-                Some(files) => page(project_page(&project, files, json, no_metadata)),
+                Some(files) => {
+                    let quarantined = shared.quarantined().contains(&project);
+                    let files = if quarantined { &[] } else { files.as_slice() };
+                    let meta = Meta {
+                        serial: serials(&project),
+                        quarantined,
+                        no_metadata,
+                    };
+                    page(project_page(&project, files, json, &meta))
+                }
             }
         }
         None => text(404, "nothing here\n"),
     }
 }
 
-fn root(catalog: &Catalog, json: bool) -> String {
+/// What a page says beside its files.
+struct Meta {
+    serial: Option<u64>,
+    quarantined: bool,
+    no_metadata: bool,
+}
+
+fn root(catalog: &Catalog, json: bool, serials: &dyn Fn(&str) -> Option<u64>) -> String {
     if json {
         let projects: Vec<_> = catalog
             .keys()
-            .map(|name| serde_json::json!({ "name": name }))
+            .map(|name| serde_json::json!({ "name": name, "_last-serial": serials(name) }))
             .collect();
         return serde_json::json!({ "meta": { "api-version": "1.1" }, "projects": projects }).to_string();
     }
@@ -332,11 +460,11 @@ fn root(catalog: &Catalog, json: bool) -> String {
     html + "</body></html>\n"
 }
 
-fn project_page(project: &str, files: &[Served], json: bool, no_metadata: bool) -> String {
+fn project_page(project: &str, files: &[Served], json: bool, meta: &Meta) -> String {
     let metadata = |file: &Served| {
         file.metadata
             .as_ref()
-            .filter(|_| !no_metadata)
+            .filter(|_| !meta.no_metadata)
             .map(|bytes| hex(bytes))
     };
     if json {
@@ -354,15 +482,22 @@ fn project_page(project: &str, files: &[Served], json: bool, no_metadata: bool) 
                     "url": format!("/files/{}", file.filename),
                     "hashes": { "sha256": file.sha256 },
                     "size": file.bytes.len(),
-                    "upload-time": "2020-09-13T12:26:40.000000Z",
+                    "upload-time": file.uploaded,
                     "requires-python": file.requires_python,
                     "yanked": file.yanked.as_ref().map_or(serde_json::json!(false), |why| serde_json::json!(why)),
                     "core-metadata": metadata,
                 })
             })
             .collect();
-        return serde_json::json!({ "meta": { "api-version": "1.1" }, "name": project, "files": files })
-            .to_string();
+        let mut page =
+            serde_json::json!({ "meta": { "api-version": "1.1" }, "name": project, "files": files });
+        if let Some(serial) = meta.serial {
+            page["meta"]["_last-serial"] = serial.into();
+        }
+        if meta.quarantined {
+            page["project-status"] = serde_json::json!({ "status": "quarantined", "reason": "on purpose" });
+        }
+        return page.to_string();
     }
     let mut html = format!("<!DOCTYPE html>\n<html><head><title>{project}</title></head><body>\n");
     for file in files {
@@ -472,6 +607,18 @@ fn project_of(filename: &str) -> Option<String> {
         None => filename.strip_suffix(".whl")?.split('-').next()?,
     };
     Some(normalised(name))
+}
+
+/// The version in a wheel's or sdist's file name.
+fn version_of(filename: &str) -> Option<String> {
+    let stem = filename
+        .strip_suffix(".tar.gz")
+        .or_else(|| filename.strip_suffix(".zip"));
+    let version = match stem {
+        Some(stem) => stem.rsplit_once('-')?.1,
+        None => filename.strip_suffix(".whl")?.split('-').nth(1)?,
+    };
+    Some(version.to_owned())
 }
 
 /// A project's name as PEP 503 normalises it.

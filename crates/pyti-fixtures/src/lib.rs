@@ -9,6 +9,7 @@ mod faults;
 mod hostile;
 mod http;
 mod index;
+mod journal;
 mod manifest;
 mod pack;
 

@@ -52,6 +52,14 @@ pub enum IndexError {
         /// What is wrong.
         why: String,
     },
+    /// An answer that is no feed.
+    #[error("{url} answered with something that is no feed: {why}")]
+    NotAFeed {
+        /// Who was asked.
+        url: RedactedUrl,
+        /// What is wrong.
+        why: String,
+    },
     /// An answer that is larger than it may be.
     #[error("{url} sent more than {cap} bytes")]
     TooBig {

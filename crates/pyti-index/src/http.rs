@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, RANGE, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, RANGE, RETRY_AFTER,
 };
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use url::Url;
@@ -22,6 +22,8 @@ pub(crate) struct Ask {
     pub(crate) range: Option<String>,
     /// Bytes as they are stored: no content coding.
     pub(crate) raw: bool,
+    /// Sent with the request, which is then a POST of XML.
+    pub(crate) body: Option<String>,
 }
 
 /// A whole answer.
@@ -89,7 +91,13 @@ impl Http {
             .as_ref()
             .filter(|_| trusted)
             .unwrap_or(&self.checked);
-        let mut request = client.get(url.clone());
+        let mut request = match &ask.body {
+            None => client.get(url.clone()),
+            Some(body) => client
+                .post(url.clone())
+                .header(CONTENT_TYPE, "text/xml")
+                .body(body.clone()),
+        };
         if url.username().is_empty()
             && url.password().is_none()
             && let Some((login, password)) = self.credentials_of(url)

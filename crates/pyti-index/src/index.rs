@@ -40,6 +40,8 @@ struct Inner {
     parser: OnceLock<PathBuf>,
     pages: Mutex<HashMap<String, (Instant, Arc<Project>)>>,
     names: Mutex<BTreeSet<String>>,
+    /// Projects whose pages shall be asked for whatever the cache holds.
+    stale: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,6 +75,7 @@ impl Index {
             http: OnceLock::new(),
             parser: OnceLock::new(),
             pages: Mutex::default(),
+            stale: Mutex::default(),
             names: Mutex::new(
                 names
                     .lines()
@@ -157,6 +160,15 @@ impl Index {
         })
     }
 
+    /// The same, but what is remembered is asked for anew: the page as the index has it now.
+    pub async fn project_now(&self, name: &str) -> Result<Arc<Project>, IndexError> {
+        if let Some(name) = normalise(name) {
+            lock(&self.0.pages).remove(name.as_ref());
+            lock(&self.0.stale).insert(name.to_string());
+        }
+        self.project(name).await
+    }
+
     fn known(&self, project: Project) -> Arc<Project> {
         let project = Arc::new(project);
         lock(&self.0.pages).insert(project.name.clone(), (Instant::now(), project.clone()));
@@ -202,7 +214,9 @@ impl Index {
                 }),
             };
         }
+        let stale = lock(&self.0.stale).remove(name.as_ref());
         if let Some((head, body)) = &cached
+            && !stale
             && head.fresh_until > now
             && head.fresh_until <= now + MAX_AGE
         {

@@ -9,6 +9,7 @@
 
 pub mod config;
 mod error;
+pub mod feeds;
 mod http;
 mod index;
 pub mod lens;
@@ -40,6 +41,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 pub mod caps {
     /// A project page: the largest real ones have some 20 MB.
     pub const PAGE: u64 = 64 << 20;
+    /// What a feed tells at once: the root of the largest index has some 30 MB.
+    pub const FEED: u64 = 128 << 20;
     /// A metadata file: the largest real ones have some 2 MB (long descriptions).
     pub const METADATA: u64 = 10 << 20;
     /// A distribution file, when nothing smaller was asked for.
