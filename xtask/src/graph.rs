@@ -18,6 +18,7 @@ const ORDER: &[&str] = &[
     "pyti-report",
     "pyti-archive",
     "pyti-probes",
+    "pyti-services",
     "pyti-discover",
     "pyti-decoy",
     "pyti-trace",

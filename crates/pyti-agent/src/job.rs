@@ -26,6 +26,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use crate::commands::PROBES;
 use crate::events::Events;
 use crate::planted::{Planted, Planting};
+use crate::services;
 use crate::sources;
 use crate::written;
 
@@ -96,6 +97,7 @@ impl Job {
         let ours = format!("{PROBES}/__pycache__");
         let mut changes = done.changes.clone();
         changes.retain(|change| !change.path.as_bytes().starts_with(ours.as_bytes()));
+        services::without_places(command, &mut changes);
         if let Some(tree) = self.unpacked.get() {
             changes = sources::against(tree, &done.layer, changes);
         }
@@ -103,7 +105,9 @@ impl Job {
         if command.trace != Form::None
             && let Some(planted) = self.planted()?
         {
-            crate::observe::without_our_own(&mut done.trace, command);
+            if !services::without_services(&mut done.trace, command) {
+                crate::observe::without_our_own(&mut done.trace, command);
+            }
             let read = written::read(&done.layer, &changes);
             let searched: Vec<_> = read
                 .searched

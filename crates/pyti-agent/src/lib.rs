@@ -10,6 +10,7 @@ mod graph;
 mod job;
 mod observe;
 mod planted;
+mod services;
 mod shell;
 mod sources;
 mod tasks;

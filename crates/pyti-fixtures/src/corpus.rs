@@ -168,6 +168,7 @@ pub fn build(folder: &str) -> Result<Package, Error> {
         tests: None,
         twin: None,
         needs: described.needs,
+        services: Vec::new(),
     };
     let manifest = Manifest {
         summary: described.title.clone(),

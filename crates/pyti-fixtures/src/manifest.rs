@@ -31,6 +31,9 @@ pub struct Expected {
     /// Projects from outside that it needs: their wheels must be in the extra folder of the index.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// Services that must be on the machine.
+    #[serde(default)]
+    pub services: Vec<String>,
 }
 
 /// Which files a fixture has.

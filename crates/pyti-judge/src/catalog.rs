@@ -12,7 +12,7 @@ pub const PORTS: &[(u16, &str)] = &[
     (2181, "zookeeper"),
     (2375, "docker"),
     (2379, "etcd"),
-    (3306, "mysql"),
+    (3306, "mariadb"),
     (4222, "nats"),
     (4444, "selenium"),
     (5432, "postgresql"),

@@ -472,7 +472,7 @@ mod tests {
         );
         assert_eq!(
             services("Can't connect to MySQL server on 'localhost:3306' (111)"),
-            ["mysql"]
+            ["mariadb"]
         );
         assert_eq!(
             services("ConnectionRefusedError: ('127.0.0.1', 27017) refused"),

@@ -69,6 +69,8 @@ fn hidden_verb(arguments: &[OsString]) -> Option<ExitCode> {
             pyti_archive::compilers::main(&name, &rest.collect::<Vec<_>>())
         }
         pyti_discover::VERB => pyti_discover::main(rest()),
+        pyti_services::VERB => pyti_services::main(rest()),
+        pyti_services::SMTP_VERB => pyti_services::smtp(rest()),
         pyti_index::parse::VERB => pyti_index::parse::main(rest()),
         _ => return None,
     })

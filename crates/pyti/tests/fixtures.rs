@@ -37,6 +37,7 @@ fn every_fixture_ends_as_its_manifest_says() {
     let wanted: Vec<&Fixture> = all
         .iter()
         .filter(|fixture| wheels || fixture.expected.needs.is_empty())
+        .filter(|fixture| support::has_services(&fixture.name, &fixture.expected.services))
         .filter(|fixture| {
             only.as_ref()
                 .is_none_or(|only| only.contains(&fixture.name.as_str()))

@@ -10,29 +10,10 @@ use pyti_fixtures::{Faults, LocalIndex};
 use pyti_model::event::{Envelope, Event};
 use pyti_model::raw::{AttemptResult, AttemptUse, RawData, Runner, Sources, Test, TestOutcome};
 use serde_json::Value;
-use support::{Place, fixtures, reasons};
+use support::{Place, fixtures, reasons, test_of as tests};
 
 const CASE: &str =
     "import unittest\nimport in_tree_backend\nclass A(unittest.TestCase):\n    def test_a(self): pass\n";
-
-/// What the tests of a run came to.
-fn tests(object: &Value) -> Test {
-    let folder = Path::new(object["recording"].as_str().unwrap());
-    let file = ["wheel", "sdist", "folder"]
-        .iter()
-        .map(|kind| folder.join(format!("{kind}.jsonl.zst")))
-        .find(|file| file.is_file())
-        .unwrap();
-    let events: Vec<Envelope> = pyti_worker::recording::read(&file).unwrap();
-    let test = events.into_iter().find_map(|envelope| match envelope.event {
-        Event::Ended {
-            raw: Some(RawData::Test(test)),
-            ..
-        } => Some(*test),
-        _ => None,
-    });
-    test.unwrap()
-}
 
 /// An index with a fixture and its build backend, and no pytest.
 fn bare(names: &[&str]) -> LocalIndex {

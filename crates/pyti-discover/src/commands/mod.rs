@@ -77,7 +77,10 @@ pub(crate) fn recipes(
         .map(|(flow, _, _)| variables(flow))
         .unwrap_or_default();
     for recipe in &mut recipes {
-        recipe.services.clone_from(&services);
+        for (service, why) in &services {
+            recipe.services.push(service.clone());
+            recipe.why.push(format!("services: {service}: {why}"));
+        }
         if recipe.runner != Runner::Doctest {
             recipe.env.clone_from(&env);
         }

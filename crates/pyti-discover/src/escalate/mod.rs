@@ -5,6 +5,7 @@
 
 mod best;
 mod symptoms;
+mod unserved;
 
 pub use best::{best, is_good};
 
@@ -48,6 +49,8 @@ pub enum Came {
         death: Death,
         /// The end of what it printed.
         said: String,
+        /// Ports of the loopback that it wanted to connect to, where somebody looked.
+        ports: Vec<u16>,
     },
 }
 
@@ -83,6 +86,8 @@ pub struct Situation<'a> {
     pub now_s: u64,
     /// Seconds that the attempts have taken so far.
     pub spent_s: f64,
+    /// Services that this machine does not have, or that nobody wants.
+    pub absent: &'a [String],
     /// The plan names its recipe: nothing else is tried.
     pub frozen: bool,
 }
@@ -119,12 +124,17 @@ pub fn next(inspection: &Inspection, tried: &[Tried], situation: &Situation<'_>)
         Came::NotHad { why } => more
             .then(|| unhad(inspection, tried, situation, &last.recipe, why))
             .flatten(),
-        Came::Ran { test, death, said } => {
+        Came::Ran {
+            test,
+            death,
+            said,
+            ports,
+        } => {
             if *death == Death::Limit || (is_good(test) && *death == Death::Exited) {
                 return None;
             }
             more.then(|| {
-                learnt(inspection, situation, &last.recipe, test, said)
+                learnt(inspection, situation, &last.recipe, test, said, ports)
                     .filter(|next| new(tried, &next.recipe))
                     .or_else(|| other_runner(inspection, tried, test))
             })
@@ -142,6 +152,14 @@ pub fn next(inspection: &Inspection, tried: &[Tried], situation: &Situation<'_>)
 
 fn new(tried: &[Tried], recipe: &Recipe) -> bool {
     !tried.iter().any(|t| t.recipe == *recipe)
+}
+
+/// Services that an attempt missed: the words that show it, and the service as a recipe names it.
+pub fn unserved(test: &Test, said: &str, ports: &[u16]) -> Vec<(String, String)> {
+    if is_good(test) {
+        return Vec::new();
+    }
+    unserved::services(&symptoms::texts(test, said), ports)
 }
 
 /// Whether two recipes run the same things by the same runner.
@@ -237,6 +255,7 @@ fn learnt(
     recipe: &Recipe,
     test: &Test,
     said: &str,
+    ports: &[u16],
 ) -> Option<Next> {
     let texts = symptoms::texts(test, said);
     let (mut next, mut because) = (recipe.clone(), Vec::new());
@@ -278,6 +297,14 @@ fn learnt(
         if recipe.runner == Runner::Pytest && !have(&next, &canonical(plugin)) {
             because.push(format!("{word}: {plugin} is added"));
             next.requirements.push(plugin.to_owned());
+        }
+    }
+    for (word, wanted) in unserved::services(&texts, ports) {
+        let name = wanted.split(':').next().unwrap_or(&wanted);
+        if !next.services.contains(&wanted) && !situation.absent.iter().any(|absent| absent == name) {
+            next.why.push(format!("services: {name}: {word}"));
+            because.push(format!("{word}: {wanted} is started"));
+            next.services.push(wanted);
         }
     }
     if recipe.sources == Sources::Hidden

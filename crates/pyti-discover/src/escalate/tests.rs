@@ -57,6 +57,7 @@ fn ran(recipe: &Recipe, passed: u64, failed: u64) -> Tried {
             test: Box::new(test),
             death: Death::Exited,
             said: String::new(),
+            ports: Vec::new(),
         },
     }
 }

@@ -1,7 +1,8 @@
 //! Tests: whether they count, and what made them fail.
 
+use pyti_model::Foreign;
 use pyti_model::outcome::{Blame, Reason, ReasonCode, Status};
-use pyti_model::raw::{RawData, Test, TestOutcome};
+use pyti_model::raw::{RawData, ServiceState, Test, TestOutcome};
 
 use super::{End, Finding, dead, first_status, merge, said};
 use crate::cause;
@@ -97,11 +98,29 @@ pub(super) fn test(job: &JobRecord, task: &TaskRecord, failed: bool) -> Finding 
         reasons = first;
     }
     merge(&mut reasons, causes.beside);
+    for reason in &mut reasons {
+        tell_service(reason, raw);
+    }
     let fallback = Reason::new(ReasonCode::RunnerError, "");
     Finding {
         end: End::Failed(status),
         reasons,
         fallback: Some(fallback),
+    }
+}
+
+/// Says beside a service that is needed what came of it here, and how it is had.
+fn tell_service(reason: &mut Reason, raw: &Test) {
+    let wanted = match reason.code {
+        ReasonCode::ServiceNeeded => reason.detail.lossy().into_owned(),
+        ReasonCode::DisplayNeeded => "xvfb".to_owned(),
+        _ => return,
+    };
+    if let Some(service) = raw.services.iter().find(|service| service.name == wanted) {
+        reason.detail = Foreign::from(match service.state {
+            ServiceState::Ready => format!("{wanted}, which was there"),
+            _ => service.sentence(),
+        });
     }
 }
 
@@ -133,6 +152,10 @@ fn test_causes(job: &JobRecord, task: &TaskRecord, raw: &Test) -> Causes {
         }
         reasons.extend(cause::texts(text, Place::TEST));
         reasons.extend(cause::refused_services(text));
+        if reasons.is_empty() && text.contains("onnection refused") {
+            let lacking = raw.services.iter().filter(|s| s.state != ServiceState::Ready);
+            reasons.extend(lacking.map(|s| Reason::new(ReasonCode::ServiceNeeded, s.name.as_str())));
+        }
         reasons
     };
     let mut first: Vec<Reason> = Vec::new();

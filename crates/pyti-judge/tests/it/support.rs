@@ -213,6 +213,7 @@ pub(crate) fn test_data(counts: TestCounts) -> Test {
         collection_errors: Vec::new(),
         attempts: Vec::new(),
         flaky: Vec::new(),
+        services: Vec::new(),
     }
 }
 

@@ -227,6 +227,7 @@ pub(crate) fn tests(counts: TestCounts, cases: Vec<TestCase>) -> Test {
         collection_errors: Vec::new(),
         attempts: Vec::new(),
         flaky: Vec::new(),
+        services: Vec::new(),
     }
 }
 

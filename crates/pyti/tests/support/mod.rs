@@ -21,6 +21,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pyti_fixtures::{Faults, Fixture, LocalIndex};
+use pyti_model::event::{Envelope, Event};
+use pyti_model::raw::{RawData, Test};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -33,6 +35,37 @@ pub fn program() -> PathBuf {
 pub fn skipped(what: &str, why: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: {what}: {why}\n");
+}
+
+/// Whether the machine has these services; if not, it is said that a test does not run.
+pub fn has_services<S: AsRef<str>>(what: &str, services: &[S]) -> bool {
+    let lacks = services.iter().map(AsRef::as_ref).find(|name| {
+        pyti_services::find(name).is_none_or(|service| pyti_services::locate(service, &program()).is_none())
+    });
+    if let Some(name) = lacks {
+        let how = pyti_services::find(name).map_or("", |service| service.install);
+        skipped(what, &format!("the machine has no {name}: {how}"));
+    }
+    lacks.is_none()
+}
+
+/// What the tests of a run came to.
+pub fn test_of(object: &Value) -> Test {
+    let folder = Path::new(object["recording"].as_str().unwrap());
+    let file = ["wheel", "sdist", "folder"]
+        .iter()
+        .map(|kind| folder.join(format!("{kind}.jsonl.zst")))
+        .find(|file| file.is_file())
+        .unwrap();
+    let events: Vec<Envelope> = pyti_worker::recording::read(&file).unwrap();
+    let test = events.into_iter().find_map(|envelope| match envelope.event {
+        Event::Ended {
+            raw: Some(RawData::Test(test)),
+            ..
+        } => Some(*test),
+        _ => None,
+    });
+    test.unwrap()
 }
 
 /// Fixtures of these names.
@@ -62,6 +95,7 @@ pub struct Place {
     uv: Option<PathBuf>,
     user: Option<u32>,
     variables: Vec<(String, String)>,
+    hidden: Vec<String>,
     /// A `pyti` was killed here, and the next one came too early to clean up after it.
     pub may_leave_scratch: bool,
 }
@@ -79,6 +113,7 @@ impl Place {
             uv: None,
             user: None,
             variables: Vec::new(),
+            hidden: Vec::new(),
             may_leave_scratch: false,
         }
     }
@@ -130,6 +165,15 @@ impl Place {
     /// `pyti` with these arguments.
     pub fn pyti<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = match self.user {
+            None if !self.hidden.is_empty() => {
+                let hide = "for f in $HIDDEN; do mount --bind /dev/null $f || exit 99; done; exec \"$@\"";
+                let mut command = Command::new("unshare");
+                command
+                    .args(["--mount", "--propagation", "private", "sh", "-c", hide, "sh"])
+                    .arg(program())
+                    .env("HIDDEN", self.hidden.join(" "));
+                command
+            }
             None => Command::new(program()),
             Some(user) => {
                 let mut command = Command::new("setpriv");
@@ -205,6 +249,18 @@ impl Place {
         }
         std::fs::write(folder.join("in_tree_backend.py"), module).unwrap();
         folder
+    }
+
+    /// Programs of the machine that are not there for what is run from now on. False, said loudly, where only root could.
+    pub fn hide(&mut self, test: &str, programs: &[&str]) -> bool {
+        if !rustix::process::geteuid().is_root() {
+            skipped(test, "programs of the machine can be hidden by root only");
+            return false;
+        }
+        let there = |program: &&&str| Path::new(program).is_file();
+        self.hidden
+            .extend(programs.iter().filter(there).map(|program| (*program).to_owned()));
+        true
     }
 
     /// Sets a variable for what is run from now on.

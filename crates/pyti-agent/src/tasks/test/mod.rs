@@ -25,6 +25,7 @@ use super::environment::{self, Made};
 use super::lock::Locked;
 use super::{INSPECTION, INSTALLED, TEST_CHOICE, TEST_ENVIRONMENT, TEST_LOCK, TREE};
 use crate::job::{Cx, Ended};
+use crate::services;
 
 /// Tests and errors that an attempt's notes name.
 const NOTES: usize = 20;
@@ -82,6 +83,7 @@ impl Story {
     /// Tries one recipe after the other, until a result stands.
     fn climb(&mut self, cx: &Cx<'_>, bench: &Bench<'_>, first: Setting) -> Result<(), TaskError> {
         let plan = &cx.context().order.plan;
+        let absent = services::absent(plan);
         let mut setting = first;
         loop {
             let ran = one::run(cx, bench, &setting)?;
@@ -108,6 +110,7 @@ impl Story {
                         .duration_since(UNIX_EPOCH)
                         .map_or(0, |since| since.as_secs()),
                     spent_s: spent,
+                    absent: &absent,
                     frozen: plan.recipe.is_some(),
                 };
                 let Some(next) = escalate::next(bench.inspection, &self.tried, &situation) else {
@@ -190,6 +193,7 @@ impl Story {
                 test: Box::new(ran.raw.clone()),
                 death: ran.death,
                 said: ran.said.clone(),
+                ports: ran.ports.clone(),
             },
         });
         self.settings.push(Some((setting, ran)));
@@ -266,6 +270,8 @@ impl Story {
             });
         }
         let mut raw = ran.raw;
+        let missed = escalate::unserved(&raw, &ran.said, &ran.ports);
+        services::add_missed(&mut raw.services, &job.order.plan, &missed);
         let mut bad_end = ran.bad_end;
         for (_, more) in besides {
             add(&mut raw, more.raw);

@@ -16,6 +16,7 @@ use super::super::{Environment, Installed, install};
 use crate::commands::{self, INVOCATION};
 use crate::job::{Cx, bad_end};
 use crate::observe::Phase;
+use crate::services::{self, Offer};
 
 /// What the tests of an attempt run with.
 #[derive(Clone)]
@@ -53,6 +54,8 @@ pub(crate) struct Ran {
     pub(crate) bad_end: Option<String>,
     /// The end of what it printed.
     pub(crate) said: String,
+    /// Ports of the loopback that it wanted to connect to.
+    pub(crate) ports: Vec<u16>,
     pub(crate) wall_s: f64,
     /// Which of the task's commands it was.
     pub(crate) command: u32,
@@ -76,6 +79,7 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
         subject_modules: &installed.facts.top_level,
         site_packages: &installed.site_packages,
     };
+    let offer = Offer::of(plan, recipe);
     let unpack = unpack::Request {
         archive: bench.archive.to_owned(),
         destination: SOURCE.to_owned(),
@@ -87,7 +91,7 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
             .collect(),
         then: Some(Then {
             cwd,
-            argv: test::argv(&INVOCATION, &request),
+            argv: offer.around(test::argv(&INVOCATION, &request)),
         }),
     };
     let argv = unpack::argv(&unpack, PROGRAM, RESULTS_FD);
@@ -103,15 +107,19 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
     command.binds.push(commands::bind(PROGRAM));
     command.binds.push(commands::bind(bench.archive));
     commands::add_probes(job, &mut command)?;
+    // thousands of files that a database makes are told by no list
+    command.filled.push(pyti_services::FOLDER.into());
     let done = job.observe(cx, &mut command, Phase::Test)?;
     // it may have been repeated: the last one counts
     let number = job.commands(cx).saturating_sub(1);
     job.leave(cx, &done, &command);
-    let (mut raw, loss) = test::parse(&done.results);
+    let (offered, results) = offer.came(&done.results);
+    let (mut raw, loss) = test::parse(&results);
     job.lost(cx, loss);
     let effect = &done.effect;
     let said = end_of(&format!("{}\n{}", effect.stdout.text(), effect.stderr.text()));
     raw.recipe = recipe.clone();
+    raw.services = offered;
     raw.source
         .clone_from(&plan.companion.as_ref().unwrap_or(&plan.target).filename);
     test::from_text(&mut raw, &said);
@@ -127,6 +135,7 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
         limit: effect.limit,
         bad_end: bad_end(effect),
         said,
+        ports: services::ports(&done.trace),
         wall_s: effect.cost.wall_s,
         command: number,
     })
