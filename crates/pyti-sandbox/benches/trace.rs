@@ -1,6 +1,6 @@
 //! What recording costs, beside nothing and beside strace: `cargo bench -p pyti-sandbox --bench trace -- [ROUNDS] [WORKLOAD…]`.
 //!
-//! Every run is in a box, with the same layers; the five ways take turns round by round, so only ratios within one
+//! Every run is in a box, with the same layers; the ways take turns round by round, so only ratios within one
 //! run mean anything. What is missing on the machine is said and left out.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,14 @@ const VERB: &str = "__inside";
 type Failure = Box<dyn std::error::Error>;
 
 /// How a command is run.
-const WAYS: [&str; 5] = ["untraced", "light", "full", "strace --seccomp-bpf", "strace -f"];
+const WAYS: [&str; 6] = [
+    "untraced",
+    "light",
+    "opens",
+    "full",
+    "strace --seccomp-bpf",
+    "strace -f",
+];
 
 struct Workload {
     name: &'static str,
@@ -27,7 +34,7 @@ struct Workload {
     command: &'static [&'static str],
     /// Whether it counts for the target of ordinary work.
     ordinary: bool,
-    /// The form in which a job runs it: installs in full, builds and tests in the light one.
+    /// The form in which a job runs it: installs with all opens, builds and tests in the light one.
     form: &'static str,
 }
 
@@ -41,7 +48,19 @@ const WORKLOADS: &[Workload] = &[
             "python3 -m pip install -q --no-index --no-deps --target /home/dev/venv /home/dev/wheels/*.whl",
         ],
         ordinary: true,
-        form: "full",
+        form: "opens",
+    },
+    Workload {
+        name: "uv installs 10 wheels",
+        prepare: MAKE_WHEELS,
+        command: &[
+            "/bin/sh",
+            "-c",
+            "/opt/tools/bin/uv pip install -q --offline --no-index --no-deps --link-mode copy --python /usr/bin/python3 \
+             --target /home/dev/venv /home/dev/wheels/*.whl",
+        ],
+        ordinary: true,
+        form: "opens",
     },
     Workload {
         name: "compiling a C extension",
@@ -208,12 +227,12 @@ fn main() -> Result<(), Failure> {
     let rounds: usize = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(5);
     let only: Vec<&String> = arguments.iter().skip(1).collect();
     let scratch = tempfile::tempdir()?;
-    let pytest = pytest(scratch.path())?;
+    let tools = tools(scratch.path())?;
     let mut binds = Vec::new();
-    if let Some(folder) = &pytest {
+    if let Some(folder) = &tools {
         binds.push(Bind {
             source: folder.clone(),
-            target: "/opt/pytest".into(),
+            target: "/opt/tools".into(),
             writable: false,
         });
     }
@@ -227,7 +246,7 @@ fn main() -> Result<(), Failure> {
     };
     let job = launch(&spec, VERB)?;
     let mut channel = job.channel()?;
-    let order = json!({"rounds": rounds, "only": only, "pytest": pytest.is_some()});
+    let order = json!({"rounds": rounds, "only": only, "tools": tools.is_some()});
     channel.write_all(order.to_string().as_bytes())?;
     channel.shutdown(std::net::Shutdown::Write)?;
     let mut part = [0; 4096];
@@ -246,10 +265,10 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// pytest, where the boxes can see it: the machine's Python has none of its own.
-fn pytest(scratch: &Path) -> Result<Option<PathBuf>, Failure> {
+/// pytest and uv, where the boxes can see them: the machine's Python has none of its own.
+fn tools(scratch: &Path) -> Result<Option<PathBuf>, Failure> {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = scratch.join("pytest");
+    let folder = scratch.join("tools");
     let status = std::process::Command::new("/usr/bin/python3")
         .args([
             "-m",
@@ -261,10 +280,10 @@ fn pytest(scratch: &Path) -> Result<Option<PathBuf>, Failure> {
             "--target",
         ])
         .arg(&folder)
-        .arg("pytest")
+        .args(["pytest", "uv"])
         .status();
     if !status.is_ok_and(|status| status.success()) {
-        say("SKIPPED: the pytest suite, because pip cannot install pytest")?;
+        say("SKIPPED: the pytest suite and uv, because pip cannot install them")?;
         return Ok(None);
     }
     std::fs::set_permissions(scratch, std::fs::Permissions::from_mode(0o755))?;
@@ -294,7 +313,7 @@ fn inside() -> Result<(), Failure> {
     }
     let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for workload in WORKLOADS {
-        if workload.name.contains("pytest") && order["pytest"] != true {
+        if (workload.name.contains("pytest") || workload.name.contains("uv")) && order["tools"] != true {
             continue;
         }
         if !only.is_empty() && !only.iter().any(|word| workload.name.contains(word)) {
@@ -325,7 +344,7 @@ fn command(argv: Vec<String>, layer: Option<&Layer>) -> Command {
     command.env = vec![
         ("PATH".into(), "/usr/bin:/bin".into()),
         ("HOME".into(), "/home/dev".into()),
-        ("PYTHONPATH".into(), "/opt/pytest".into()),
+        ("PYTHONPATH".into(), "/opt/tools".into()),
         ("PYTHONDONTWRITEBYTECODE".into(), "1".into()),
     ];
     command.watched = vec!["/home/dev".into()];
@@ -334,10 +353,10 @@ fn command(argv: Vec<String>, layer: Option<&Layer>) -> Command {
         "/home/dev/ext".into(),
         "/home/dev/tests".into(),
     ];
-    command.binds = if Path::new("/opt/pytest").exists() {
+    command.binds = if Path::new("/opt/tools").exists() {
         vec![Bind {
-            source: "/opt/pytest".into(),
-            target: "/opt/pytest".into(),
+            source: "/opt/tools".into(),
+            target: "/opt/tools".into(),
             writable: false,
         }]
     } else {
@@ -374,7 +393,7 @@ fn measure(
         )?;
         return Ok(Vec::new());
     }
-    let ways = &WAYS[..if strace { WAYS.len() } else { 3 }];
+    let ways = &WAYS[..if strace { WAYS.len() } else { 4 }];
     let mut seconds: Vec<Vec<f64>> = vec![Vec::new(); ways.len()];
     let mut work: Vec<Vec<f64>> = vec![Vec::new(); ways.len()];
     let mut facts = vec![String::new(); ways.len()];
@@ -401,13 +420,15 @@ fn measure(
             let mut command = command(argv, Some(&prepared.layer));
             command.trace = match ways[at] {
                 "light" => Form::Light,
+                "opens" => Form::Opens,
                 "full" => Form::Full,
                 _ => Form::None,
             };
             let before = own_seconds();
             let done = boxes.run(&command, &AtomicBool::new(false))?;
             let cost = &done.effect.cost;
-            work[at].push(own_seconds() - before + cost.user_s + cost.system_s);
+            let own = own_seconds() - before;
+            work[at].push(own + cost.user_s + cost.system_s);
             if !done.effect.exit.is_success() {
                 writeln!(
                     out,
@@ -424,10 +445,12 @@ fn measure(
                 let counted: u64 = done.trace.counts.iter().map(|count| count.times).sum();
                 let bytes = serde_json::to_vec(&done.trace)?.len();
                 facts[at] = format!(
-                    "{} acts, {counted} counted, {} processes, {} KiB of JSON{}",
+                    "{} acts, {counted} counted, {} processes, {} KiB of JSON, {:.0} of {:.0} ms of CPU are ours{}",
                     done.trace.acts.len(),
                     done.trace.processes.len(),
                     bytes / 1024,
+                    own * 1e3,
+                    (own + cost.user_s + cost.system_s) * 1e3,
                     if done.trace.losses.is_empty() {
                         ""
                     } else {

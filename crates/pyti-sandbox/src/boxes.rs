@@ -20,7 +20,8 @@ use crate::enter::c_path;
 use crate::init::{self, Child};
 use crate::layer::{self, Layer, Manifest, Slot, StoreKind};
 use crate::root::{DEVICES, HOST_FOLDERS, SKELETON};
-use crate::spec::{Bind, Command, Lower, Network};
+use crate::spec::{Bind, Command, Lower};
+use crate::starter::Starters;
 use crate::step::{OPTIONAL, Step, landlock_step, landlock_version};
 use crate::stream::{Ends, Pipes};
 use crate::supervise;
@@ -78,12 +79,18 @@ struct Inner {
     store: StoreKind,
     /// Places of the agent's root that every box shows.
     shown: Vec<PathBuf>,
+    starters: Starters,
 }
 
 impl Boxes {
+    /// To be called in the job's own network.
     pub(crate) fn new(store: StoreKind, shown: Vec<PathBuf>) -> Self {
         Self {
-            inner: Arc::new(Inner { store, shown }),
+            inner: Arc::new(Inner {
+                store,
+                shown,
+                starters: Starters::new(),
+            }),
         }
     }
 
@@ -93,7 +100,9 @@ impl Boxes {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         facts.insert("kernel".to_owned(), release.trim().to_owned());
         facts.insert("layers".to_owned(), self.inner.store.word().to_owned());
-        let meter = if Path::new(cgroup::SHOWN_AT).is_dir() {
+        let meter = if Path::new(cgroup::BOXES_AT).is_dir() {
+            "a control group for each command"
+        } else if Path::new(cgroup::SHOWN_AT).is_dir() {
             "sampled, and a control group around the job"
         } else {
             "sampled"
@@ -149,7 +158,16 @@ impl Boxes {
         let texts = Texts::new(command)
             .ok_or_else(|| BoxError::Unusable(command.argv.first().map(PathBuf::from).unwrap_or_default()))?;
         let child = self.child(command, &slot, &lowers, &texts, &ends)?;
-        let outcome = supervise::run(command, &child, pipes, ends, &slot, &self.inner.shown, cancel)?;
+        let outcome = supervise::run(
+            command,
+            &child,
+            pipes,
+            ends,
+            &slot,
+            &self.inner.shown,
+            &self.inner.starters,
+            cancel,
+        )?;
         drop(child);
         if let Some(manifest) = &manifest {
             manifest
@@ -186,29 +204,11 @@ impl Boxes {
         ends: &Ends,
     ) -> Result<Child, BoxError> {
         let unusable = |path: &Path| BoxError::Unusable(path.to_owned());
-        let mut network = Vec::new();
-        if command.network != Network::Lens {
-            step(
-                &mut network,
-                Step::Unshare(libc::CLONE_NEWNET),
-                "a network of its own",
-            );
-        }
-        // where it is joined to a router, the agent does that
-        if command.network == Network::None {
-            step(&mut network, Step::LoopbackUp, "bringing the loopback up");
-        }
         let mut namespaces = Vec::new();
-        let flags = libc::CLONE_NEWUSER
-            | libc::CLONE_NEWNS
-            | libc::CLONE_NEWPID
-            | libc::CLONE_NEWIPC
-            | libc::CLONE_NEWUTS;
         // when the job's group runs out of memory, a command goes, never the agent; where it cannot be set, it is
         // the kernel's choice
         let first_to_go = Step::Write(c"/proc/self/oom_score_adj".into(), b"1000".to_vec());
         step(&mut namespaces, first_to_go, OPTIONAL);
-        step(&mut namespaces, Step::Unshare(flags), "namespaces of its own");
         let dumpable = Step::Prctl(libc::PR_SET_DUMPABLE, 1);
         step(&mut namespaces, dumpable, "staying readable");
         write(
@@ -237,8 +237,6 @@ impl Boxes {
         );
         let init = self.init(command, slot, lowers).map_err(|path| unusable(&path))?;
         Ok(Child {
-            network,
-            wait_for_network: !matches!(command.network, Network::Lens | Network::None),
             namespaces,
             overlay: self.inner.store == StoreKind::Overlay,
             init,
@@ -263,11 +261,6 @@ impl Boxes {
         let mut steps = Vec::new();
         let bad = |path: &Path| path.to_owned();
         let c = |path: &Path| c_path(path).map_err(|_| bad(path));
-        step(
-            &mut steps,
-            Step::Prctl(libc::PR_SET_PDEATHSIG, KILL),
-            "tying the box to the agent",
-        );
         mount(
             &mut steps,
             c"none",

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::boxes::Boxes;
+use crate::cgroup;
 use crate::layer::{self, StoreKind};
 use crate::root;
 use crate::spec::JobSpec;
@@ -106,6 +107,14 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
     let root = unsafe { libc::geteuid() } == 0;
     // as root, trees are opened while every folder can still be passed through
     let early = if root { open_all(&spec)? } else { Vec::new() };
+    if let Some(group) = spec
+        .binds
+        .iter()
+        .find(|bind| bind.target == Path::new(cgroup::SHOWN_AT))
+    {
+        // what it starts is born there; whether it worked is looked at from outside
+        let _ = cgroup::enter(&group.source);
+    }
     if root {
         drop_root()?;
     }

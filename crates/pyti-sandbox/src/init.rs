@@ -1,5 +1,5 @@
-//! The three processes of a command, between fork and exec: the one that makes the namespaces, the first process in
-//! them, and the command itself. Forked from a process with many threads, so nothing here allocates or locks.
+//! The two processes of a command, between fork and exec: the first one in its namespaces, and the command itself.
+//! Copied from a process with many threads, so nothing here allocates or locks.
 
 use std::ffi::CString;
 use std::os::fd::RawFd;
@@ -7,19 +7,15 @@ use std::os::fd::RawFd;
 use pyti_trace::filter;
 
 use crate::step::{Step, walk};
-use crate::sys::errno;
+use crate::sys::{self, errno};
 
 /// Everything that the children need, prepared by the parent.
 pub(crate) struct Child {
-    /// First: the network's namespace, while the agent still owns it.
-    pub(crate) network: Vec<(Step, String)>,
-    /// Whether to wait for the agent to join the network.
-    pub(crate) wait_for_network: bool,
-    /// Then: the namespaces of the box.
+    /// First: who it is in its namespaces.
     pub(crate) namespaces: Vec<(Step, String)>,
     /// Whether the kernel keeps changes apart, in the slot's upper folder.
     pub(crate) overlay: bool,
-    /// In the first process of the box.
+    /// Then: its root.
     pub(crate) init: Vec<(Step, String)>,
     /// The filter, and whether somebody listens.
     pub(crate) filter: Vec<libc::sock_filter>,
@@ -42,17 +38,33 @@ pub(crate) struct Child {
 /// Descriptor of the status pipe in the command's process until exec.
 pub(crate) const STATUS_FD: RawFd = 250;
 
-/// What a child tells the agent: 12 bytes, written at once.
+/// What a child tells the agent: written at once.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) kind: i32,
     pub(crate) first: i32,
     pub(crate) second: i32,
+    /// Of the last record: kibibytes of the largest process.
+    pub(crate) largest_kib: i32,
+    /// Of the last record: microseconds that everybody spent together, in user space and in the kernel.
+    pub(crate) user_us: i64,
+    pub(crate) system_us: i64,
 }
 
-pub(crate) const NETWORK_READY: i32 = 1;
-pub(crate) const INIT_PID: i32 = 2;
+impl Record {
+    pub(crate) const fn plain(kind: i32, first: i32, second: i32) -> Self {
+        Self {
+            kind,
+            first,
+            second,
+            largest_kib: 0,
+            user_us: 0,
+            system_us: 0,
+        }
+    }
+}
+
 pub(crate) const LISTENER: i32 = 3;
 /// `first`: stage * 1000 + step; `second`: error number.
 pub(crate) const STEP_FAILED: i32 = 4;
@@ -62,8 +74,9 @@ pub(crate) const EXEC_FAILED: i32 = 5;
 pub(crate) const COMMAND_ENDED: i32 = 6;
 /// `second`: error number of the filter with a listener.
 pub(crate) const NO_LISTENER: i32 = 7;
+/// Everybody has ended and was waited for; the first process ends now. The rest of the record tells what they used.
+pub(crate) const ALL_GONE: i32 = 8;
 
-pub(crate) const STAGE_NETWORK: i32 = 0;
 pub(crate) const STAGE_NAMESPACES: i32 = 1;
 pub(crate) const STAGE_INIT: i32 = 2;
 pub(crate) const STAGE_COMMAND: i32 = 3;
@@ -72,7 +85,10 @@ pub(crate) const STAGE_COMMAND: i32 = 3;
 const NOT_STARTED: i32 = 126;
 
 fn tell(fd: RawFd, kind: i32, first: i32, second: i32) {
-    let record = Record { kind, first, second };
+    write_down(fd, Record::plain(kind, first, second));
+}
+
+fn write_down(fd: RawFd, record: Record) {
     // SAFETY: the record lives until the call is over; a short or failed write means that nobody listens
     unsafe { libc::write(fd, (&raw const record).cast(), size_of::<Record>()) };
 }
@@ -94,36 +110,16 @@ fn wait_for_go(fd: RawFd) {
     while unsafe { libc::read(fd, (&raw mut byte).cast(), 1) } == -1 && errno() == libc::EINTR {}
 }
 
-/// The first child. Never returns.
+/// PID 1 of the box. Never returns.
 pub(crate) fn run(child: &Child) -> ! {
-    if let Err(error) = walk(&child.network) {
-        fail(child.status, STAGE_NETWORK, error);
-    }
-    if child.wait_for_network {
-        tell(child.status, NETWORK_READY, 0, 0);
-        wait_for_go(child.go);
-    }
     if let Err(error) = walk(&child.namespaces) {
         fail(child.status, STAGE_NAMESPACES, error);
     }
-    // SAFETY: this process has one thread; both sides only make system calls
-    unsafe {
-        let init = libc::fork();
-        if init == -1 {
-            fail(child.status, STAGE_NAMESPACES, (999, errno()));
-        }
-        if init == 0 {
-            first_process(child);
-        }
-        tell(child.status, INIT_PID, init, 0);
-        libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0);
-        let mut status = 0;
-        while libc::waitpid(init, &raw mut status, 0) == -1 && errno() == libc::EINTR {}
-        libc::_exit(0)
-    }
+    // SAFETY: this process has one thread, and only makes system calls
+    unsafe { first_process(child) }
 }
 
-/// PID 1 of the box: makes the root, starts the command, reaps everybody. Never returns.
+/// Makes the root, starts the command, reaps everybody. Never returns.
 unsafe fn first_process(child: &Child) -> ! {
     if let Err(error) = walk(&child.init) {
         fail(child.status, STAGE_INIT, error);
@@ -145,7 +141,7 @@ unsafe fn first_process(child: &Child) -> ! {
         }
         // the command has this process's uid: without this it could write into its memory, and talk to the agent
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
-        let command = libc::fork();
+        let command = sys::fork_into(0, None);
         if command == -1 {
             fail(child.status, STAGE_INIT, (999, errno()));
         }
@@ -173,6 +169,7 @@ unsafe fn reap(command: libc::pid_t) -> ! {
                     continue;
                 }
                 // nobody is left
+                say_goodbye();
                 libc::_exit(0);
             }
             if pid == command {
@@ -189,6 +186,26 @@ unsafe fn reap(command: libc::pid_t) -> ! {
             }
         }
     }
+}
+
+/// Tells what everybody used: whoever waits for this process learns it only when all mounts are taken down.
+unsafe fn say_goodbye() {
+    let mut record = Record::plain(ALL_GONE, 0, 0);
+    for whose in [libc::RUSAGE_CHILDREN, libc::RUSAGE_SELF] {
+        // SAFETY: all-zero is a valid value, and the call fills it in
+        let usage = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(whose, &raw mut usage);
+            usage
+        };
+        let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
+        record.user_us += micros(usage.ru_utime);
+        record.system_us += micros(usage.ru_stime);
+        if whose == libc::RUSAGE_CHILDREN {
+            record.largest_kib = i32::try_from(usage.ru_maxrss).unwrap_or(i32::MAX);
+        }
+    }
+    write_down(3, record);
 }
 
 unsafe fn become_command(child: &Child) -> ! {

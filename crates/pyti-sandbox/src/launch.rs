@@ -5,13 +5,14 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::cgroup::{JobGroup, SHOWN_AT};
+use crate::cgroup::{BOXES_AT, JobGroup, SHOWN_AT};
 use crate::enter::{Hello, JOB_UID};
 use crate::spec::{Bind, JobSpec};
 use crate::sys::check;
@@ -142,17 +143,21 @@ pub fn launch(spec: &JobSpec, verb: &str) -> Result<Job, LaunchError> {
         group,
     };
     let mut spec = spec.clone();
-    // opened by root before it gives up being root; an ordinary user's agent does without
+    // version 1 is root's, who opens it before it gives up being root; version 2 may have been delegated
     // SAFETY: plain call
-    if unsafe { libc::geteuid() } == 0
-        && let Some(folder) = job.group.as_ref().and_then(JobGroup::folder)
+    let root = unsafe { libc::geteuid() } == 0;
+    if let Some(group) = &job.group
+        && (root || group.of_boxes().is_some())
     {
-        let bind = Bind {
-            source: folder.to_owned(),
-            target: SHOWN_AT.into(),
-            writable: false,
+        let mut show = |source: Option<&Path>, target: &str, writable| {
+            spec.binds.extend(source.map(|source| Bind {
+                source: source.to_owned(),
+                target: target.into(),
+                writable,
+            }));
         };
-        spec.binds.push(bind);
+        show(group.folder(), SHOWN_AT, false);
+        show(group.of_boxes(), BOXES_AT, true);
     }
     let moving = job.group.as_ref().and_then(|group| group.begin(pid));
     job.set_up(&spec)?;

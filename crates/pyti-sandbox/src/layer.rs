@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::enter::c_path;
+use crate::later::later;
 use crate::sys;
 
 /// How layers are put together.
@@ -139,14 +140,15 @@ impl Slot {
 }
 
 impl Drop for Slot {
+    /// Everything here is memory of the job: what cannot be removed goes with the job. Nobody waits for it.
     fn drop(&mut self) {
-        // everything here is memory of the job: what cannot be removed goes with the job
-        if self.mounted
-            && let Ok(path) = c_path(&self.folder)
-        {
-            let _ = sys::detach(&path);
-        }
-        let _ = fs::remove_dir_all(&self.folder);
+        let (folder, mounted) = (std::mem::take(&mut self.folder), self.mounted);
+        later(move || {
+            if mounted && let Ok(path) = c_path(&folder) {
+                let _ = sys::detach(&path);
+            }
+            let _ = fs::remove_dir_all(&folder);
+        });
     }
 }
 

@@ -8,15 +8,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::sync::mpsc::channel;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pyti_model::effect::{Captured, Contact, Loss};
 use pyti_model::foreign::Foreign;
 use pyti_model::trace::{Act, Conversation, Count, Deed, Endpoint, Result as Came, Transport};
-use pyti_sink::{Handle, Sink};
+use pyti_sink::{Handle, Simulation, Sink};
 
 use crate::dns;
 use crate::netlink::Netlink;
@@ -42,6 +43,20 @@ pub(crate) struct BoxNetwork {
     handle: Option<Handle>,
 }
 
+/// A network that is being made, while the box makes its root.
+pub(crate) struct Joining {
+    network: BoxNetwork,
+    result: Receiver<io::Result<Option<Handle>>>,
+}
+
+impl Joining {
+    /// Waits until it is there.
+    pub(crate) fn wait(mut self) -> io::Result<BoxNetwork> {
+        self.network.handle = self.result.recv().map_err(io::Error::other)??;
+        Ok(self.network)
+    }
+}
+
 /// What was tried.
 #[derive(Default)]
 pub(crate) struct Heard {
@@ -55,32 +70,41 @@ pub(crate) struct Heard {
 }
 
 impl BoxNetwork {
-    /// Brings the loopback of the process's namespace up and, where the network is more than that, joins it to a
-    /// router. Times count from `began`.
-    pub(crate) fn join(pid: i32, network: &Network, began: Instant) -> io::Result<Self> {
-        let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
+    /// Begins to join a box's empty network to a router; nothing to do where a command sees only its own loopback, or
+    /// the job's. Times count from `began`.
+    pub(crate) fn begin(
+        namespace: BorrowedFd<'_>,
+        network: &Network,
+        began: Instant,
+    ) -> io::Result<Option<Joining>> {
+        let simulation = match network {
+            Network::None | Network::Lens => return Ok(None),
+            Network::Silent => None,
+            Network::Simulate(simulation) => Some(Arc::clone(simulation)),
+        };
+        let namespace = File::from(namespace.try_clone_to_owned()?);
         let (until, stop) = sys::pipe()?;
         let (ready, result) = channel();
-        let network = network.clone();
         let thread = std::thread::Builder::new()
             .name("network".to_owned())
-            .spawn(move || match make(&namespace, &network, began) {
+            .spawn(move || match make(&namespace, simulation.as_ref(), began) {
                 Ok(router) => {
-                    let handle = router.as_ref().and_then(Router::handle);
-                    let _ = ready.send(Ok(handle));
-                    router.map(|router| router.serve(&until)).unwrap_or_default()
+                    let _ = ready.send(Ok(router.handle()));
+                    router.serve(&until)
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
                     Heard::default()
                 }
             })?;
-        let handle = result.recv().map_err(io::Error::other)??;
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-            handle,
-        })
+        Ok(Some(Joining {
+            network: Self {
+                stop: Some(stop),
+                thread: Some(thread),
+                handle: None,
+            },
+            result,
+        }))
     }
 
     /// Announces that a process is about to call an address, so that somebody answers there; see [`Handle::expect`].
@@ -117,16 +141,7 @@ fn enter(namespace: &File) -> io::Result<()> {
 }
 
 /// On a thread of its own, whose network namespace changes.
-fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Option<Router>> {
-    let simulation = match network {
-        Network::None | Network::Lens => {
-            enter(namespace)?;
-            crate::enter::loopback_up()?;
-            return Ok(None);
-        }
-        Network::Silent => None,
-        Network::Simulate(simulation) => Some(simulation),
-    };
+fn make(namespace: &File, simulation: Option<&Arc<Simulation>>, began: Instant) -> io::Result<Router> {
     // SAFETY: plain call; only this thread changes its namespace
     check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWNET) }))?;
     let own = File::open("/proc/thread-self/ns/net")?;
@@ -141,7 +156,6 @@ fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Optio
     }
     let sixth = sixth_here(&here, simulation.is_some()).is_ok();
     enter(namespace)?;
-    crate::enter::loopback_up()?;
     let there = Netlink::open()?;
     there.add_address("eth0", BOX.into(), 24)?;
     there.up("eth0")?;
@@ -158,7 +172,7 @@ fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Optio
         taps.push(tap(libc::ETH_P_IPV6)?);
     }
     let answers = if let Some(simulation) = simulation {
-        Answers::Simulated(Sink::start(std::sync::Arc::clone(simulation), began)?)
+        Answers::Simulated(Sink::start(Arc::clone(simulation), began)?)
     } else {
         let udp = UdpSocket::bind((ROUTER, 53))?;
         udp.set_nonblocking(true)?;
@@ -166,7 +180,7 @@ fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Optio
         tcp.set_nonblocking(true)?;
         Answers::Silent { udp, tcp }
     };
-    Ok(Some(Router {
+    Ok(Router {
         answers,
         taps,
         began,
@@ -175,7 +189,7 @@ fn make(namespace: &File, network: &Network, began: Instant) -> io::Result<Optio
         echoes: BTreeMap::new(),
         cap: if simulation.is_some() { CAP_SIMULATED } else { CAP },
         dropped: 0,
-    }))
+    })
 }
 
 /// The router's side of IPv6. A machine without it has none in its boxes either, and that is no error.

@@ -14,8 +14,6 @@ pub(crate) const OPTIONAL: &str = "(optional)";
 
 /// One system call, ready to be made.
 pub(crate) enum Step {
-    /// `unshare`.
-    Unshare(libc::c_int),
     /// `open` for writing, `write`, `close`.
     Write(CString, Vec<u8>),
     /// `mount`; empty texts are passed as none.
@@ -56,8 +54,6 @@ pub(crate) enum Step {
     CloseRange(u32, u32),
     /// Default action for every signal, and none blocked.
     ResetSignals,
-    /// Brings the loopback of the network namespace up.
-    LoopbackUp,
 }
 
 /// Walks steps in order; the error is the step's number and the error number.
@@ -76,7 +72,6 @@ fn take(step: &Step) -> Result<(), i32> {
     // result is checked. Nothing here allocates.
     unsafe {
         match step {
-            Step::Unshare(flags) => check(libc::unshare(*flags)),
             Step::Write(path, bytes) => {
                 let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
                 check(fd)?;
@@ -130,9 +125,6 @@ fn take(step: &Step) -> Result<(), i32> {
                 check_long(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
                 check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
                 check(libc::chdir(c"/".as_ptr()))
-            }
-            Step::LoopbackUp => {
-                crate::enter::loopback_up().map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
             }
             Step::HostName(name) => check(libc::sethostname(name.as_ptr(), name.as_bytes().len())),
             Step::Prctl(option, value) => check(libc::prctl(*option, *value, 0, 0, 0)),

@@ -9,18 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use pyti_model::effect::{Cost, Effect, Exit, Limit, Loss, Meter as MeterKind, Survivor};
+use pyti_model::effect::{Cost, Effect, Exit, Limit, Loss, Survivor};
 use pyti_model::foreign::Foreign;
 use pyti_model::trace::{Form, Trace, Transport};
 use pyti_trace::{OnCall, Recorded, Recording, Setup};
 
 use crate::boxes::BoxError;
-use crate::cgroup;
+use crate::cgroup::{self, BoxGroup, GroupUse};
 use crate::init::{self, Child, Record};
+use crate::later::later;
 use crate::layer::Slot;
 use crate::meter::{Alive, Meter, Sample};
-use crate::network::BoxNetwork;
-use crate::spec::{self, Command};
+use crate::network::{BoxNetwork, Joining};
+use crate::spec::{self, Command, Network};
+use crate::starter::{Starter, Starters};
 use crate::stream::{Ends, Pipes, Stream, drain};
 use crate::sys;
 
@@ -42,6 +44,10 @@ pub(crate) struct Outcome {
 }
 
 /// Starts the prepared child and stays with it to the end of everything it started.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a command was prepared with, each once"
+)]
 pub(crate) fn run(
     command: &Command,
     child: &Child,
@@ -49,31 +55,40 @@ pub(crate) fn run(
     ends: Ends,
     slot: &Slot,
     system: &[PathBuf],
+    starters: &Starters,
     cancel: &AtomicBool,
 ) -> Result<Outcome, BoxError> {
     let began = Instant::now();
-    // SAFETY: the child only walks data that was prepared, see `init`
-    let outer = unsafe { libc::fork() };
-    if outer == 0 {
-        init::run(child);
-    }
-    if outer == -1 {
-        return Err(BoxError::Prepare("start a process", io::Error::last_os_error()));
-    }
+    let prepare = |what: &'static str| move |e: io::Error| BoxError::Prepare(what, e);
+    let starter = starters.take().map_err(prepare("make an empty network"))?;
+    let metered = starter
+        .group()
+        .is_some_and(|group| group.limit(command.limits.memory_bytes).is_ok());
+    // the box makes its root meanwhile
+    let joining = BoxNetwork::begin(starter.network(), &command.network, began)
+        .map_err(prepare("make the box's network"))?;
+    let init = starter
+        .start(child, command.network == Network::Lens)
+        .map_err(|source| BoxError::Step {
+            step: "namespaces of its own".to_owned(),
+            source,
+        })?;
     drop(ends);
     let mut watch = Watch {
         command,
         child,
-        outer,
+        starter: Some(starter),
+        metered,
+        gone: None,
         reaped: false,
         pipes,
         began,
         slot,
         system,
-        init: 0,
-        early: None,
+        init,
         started: false,
-        meter: None,
+        meter: Meter::of(init),
+        joining,
         network: None,
         recording: None,
         losses: Vec::new(),
@@ -87,6 +102,7 @@ pub(crate) fn run(
         linger_until: None,
         survivors: Vec::new(),
         killed: Vec::new(),
+        group: GroupUse::default(),
         by_us: false,
         oom_kills: cgroup::oom_kills(),
         limit: None,
@@ -103,7 +119,12 @@ pub(crate) fn run(
 struct Watch<'a> {
     command: &'a Command,
     child: &'a Child,
-    outer: i32,
+    /// The thread that the box is tied to.
+    starter: Option<Starter>,
+    /// Whether the box's group has its limit.
+    metered: bool,
+    /// What the first process said when everybody else was gone.
+    gone: Option<Record>,
     reaped: bool,
     pipes: Pipes,
     began: Instant,
@@ -111,11 +132,10 @@ struct Watch<'a> {
     /// Folders of the machine that every box shows.
     system: &'a [PathBuf],
     init: i32,
-    /// What the first process said before we knew it.
-    early: Option<Record>,
     /// The filter is in place, the command starts next.
     started: bool,
-    meter: Option<Meter>,
+    meter: Meter,
+    joining: Option<Joining>,
     network: Option<Arc<BoxNetwork>>,
     recording: Option<Recording>,
     losses: Vec<Loss>,
@@ -129,6 +149,8 @@ struct Watch<'a> {
     linger_until: Option<Instant>,
     survivors: Vec<Alive>,
     killed: Vec<i32>,
+    /// What the box's group has counted.
+    group: GroupUse,
     /// Whether we ended it.
     by_us: bool,
     /// How often the job's group had run out of memory before.
@@ -142,10 +164,10 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Until the status pipe ends: then every process that held it, and so the whole box, is gone.
+    /// Until the first process says that everybody is gone, or the status pipe ends because it was killed.
     fn follow(&mut self, cancel: &AtomicBool) -> Result<(), BoxError> {
         loop {
-            if self.poll() && !self.read_status()? {
+            if self.poll() && (!self.read_status()? || self.gone.is_some()) {
                 return Ok(());
             }
             self.move_bytes();
@@ -192,26 +214,23 @@ impl Watch<'_> {
             return Ok(false);
         }
         let word = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let long = |at: usize| i64::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
         self.take(Record {
             kind: word(0),
             first: word(4),
             second: word(8),
+            largest_kib: word(12),
+            user_us: long(16),
+            system_us: long(24),
         })?;
         Ok(true)
     }
 
     fn take(&mut self, record: Record) -> Result<(), BoxError> {
-        let of_init = matches!(record.kind, init::LISTENER | init::NO_LISTENER);
-        if of_init && self.init == 0 && self.early.is_none() {
-            // the first process was faster than the one that tells of it
-            self.early = Some(record);
-            return Ok(());
-        }
         // each record has its time: one that comes late was not written by our own code
         let in_time = match record.kind {
-            init::NETWORK_READY => self.init == 0 && self.network.is_none(),
-            init::INIT_PID => self.init == 0,
-            init::LISTENER | init::NO_LISTENER => self.init != 0 && !self.started,
+            init::LISTENER | init::NO_LISTENER => !self.started,
+            init::ALL_GONE => self.ended.is_some(),
             _ => self.ended.is_none(),
         };
         if !in_time {
@@ -222,23 +241,9 @@ impl Watch<'_> {
             return Ok(());
         }
         match record.kind {
-            init::NETWORK_READY => {
-                match BoxNetwork::join(self.outer, &self.command.network, self.began) {
-                    Ok(network) => self.network = Some(Arc::new(network)),
-                    Err(error) => return Err(BoxError::Prepare("make the box's network", error)),
-                }
-                self.go_on()
-            }
-            init::INIT_PID => {
-                self.init = record.first;
-                self.meter = Some(Meter::of(record.first));
-                match self.early.take() {
-                    Some(early) => self.take(early),
-                    None => Ok(()),
-                }
-            }
             init::LISTENER => {
                 self.started = true;
+                self.join()?;
                 let recording = self
                     .take_listener(record.first)
                     .and_then(|listener| Recording::start(listener, self.setup()));
@@ -256,8 +261,13 @@ impl Watch<'_> {
             }
             init::NO_LISTENER => {
                 self.started = true;
+                self.join()?;
                 let why = io::Error::from_raw_os_error(record.second).to_string();
                 self.losses.push(Loss::Notifications { why });
+                Ok(())
+            }
+            init::ALL_GONE => {
+                self.gone = Some(record);
                 Ok(())
             }
             init::STEP_FAILED => Err(BoxError::Step {
@@ -295,10 +305,20 @@ impl Watch<'_> {
         }
     }
 
+    /// Waits for the network, before the command starts.
+    fn join(&mut self) -> Result<(), BoxError> {
+        if let Some(joining) = self.joining.take() {
+            let network = joining
+                .wait()
+                .map_err(|error| BoxError::Prepare("make the box's network", error))?;
+            self.network = Some(Arc::new(network));
+        }
+        Ok(())
+    }
+
     fn name_of(&self, number: i32) -> String {
         let (stage, step) = (number / 1000, usize::try_from(number % 1000).unwrap_or(999));
         let steps = match stage {
-            init::STAGE_NETWORK => &self.child.network,
             init::STAGE_NAMESPACES => &self.child.namespaces,
             init::STAGE_INIT => &self.child.init,
             _ => &self.child.command,
@@ -385,14 +405,14 @@ impl Watch<'_> {
             self.kill();
             return;
         }
-        let Some(meter) = &self.meter else {
+        if !self.started {
             // a set-up that hangs is ended like everything else
             if self.began.elapsed() > Duration::from_secs(u64::from(self.command.limits.wall_s.max(10))) {
                 self.kill();
             }
             return;
-        };
-        let mut sample = meter.sample();
+        }
+        let mut sample = self.meter.sample();
         let (used, free, _, free_inodes) = self.slot.usage().unwrap_or((0, u64::MAX, 0, u64::MAX));
         sample.memory_bytes += used;
         self.peak.cpu_s = self.peak.cpu_s.max(sample.cpu_s);
@@ -455,16 +475,13 @@ impl Watch<'_> {
         if self.ended.is_some() {
             self.look_again();
         }
-        let pid = if self.init > 0 { self.init } else { self.outer };
-        // SAFETY: plain call; neither process has been waited for by us, so the number is still theirs
-        unsafe { libc::kill(pid, libc::SIGKILL) };
+        // SAFETY: plain call; it has not been waited for by us, so the number is still its own
+        unsafe { libc::kill(self.init, libc::SIGKILL) };
     }
 
     fn who_is_alive(&self) -> Vec<Alive> {
-        let Some(meter) = &self.meter else {
-            return Vec::new();
-        };
-        let pids = meter
+        let pids = self
+            .meter
             .processes()
             .into_iter()
             .filter(|pid| *pid != self.init)
@@ -475,8 +492,7 @@ impl Watch<'_> {
     /// Before survivors are ended: who of them is still there, and under what name, for one that was between fork
     /// and exec at the first look.
     fn look_again(&mut self) {
-        let Some(meter) = &self.meter else { return };
-        self.killed = meter.processes();
+        self.killed = self.meter.processes();
         for survivor in &mut self.survivors {
             if self.killed.contains(&survivor.pid) {
                 let now = Alive::look(survivor.pid);
@@ -529,14 +545,7 @@ impl Watch<'_> {
     }
 
     fn finish(mut self) -> Result<Outcome, BoxError> {
-        let mut status = 0;
-        // SAFETY: all-zero is a valid value; the call fills it in
-        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        // SAFETY: both point at values that live
-        while unsafe { libc::wait4(self.outer, &raw mut status, 0, &raw mut usage) } == -1
-            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-        {}
-        self.reaped = true;
+        let used = self.wait();
         self.move_bytes();
         let wall_s = self.began.elapsed().as_secs_f64();
         let command = self.ended.map(|status| (status, self.ended_us));
@@ -560,7 +569,7 @@ impl Watch<'_> {
         // each of the two is in order already, and what was at the same time stays as it was
         trace.acts.sort_by_key(|act| act.at_us);
         self.losses.extend(trace.losses.iter().cloned());
-        if self.init == 0 {
+        if !self.started {
             return Err(BoxError::Ended);
         }
         let exit = match self.ended {
@@ -577,36 +586,33 @@ impl Watch<'_> {
         {
             self.limit = Some(Limit::Disk);
         }
-        if self.limit.is_none() && !self.by_us && !exit.is_success() && cgroup::oom_kills() > self.oom_kills {
+        let group = self.group;
+        if self.limit.is_none()
+            && !self.by_us
+            && (group.killed > 0 || !exit.is_success() && cgroup::oom_kills() > self.oom_kills)
+        {
             self.limit = Some(Limit::Memory);
         }
-        let time = |t: libc::timeval| {
-            Duration::new(
-                t.tv_sec.unsigned_abs(),
-                u32::try_from(t.tv_usec).unwrap_or(0) * 1000,
-            )
-        };
-        let (user_s, system_s) = (
-            time(usage.ru_utime).as_secs_f64(),
-            time(usage.ru_stime).as_secs_f64(),
-        );
         // children that nobody waited for are only in the samples
-        let missing = (self.peak.cpu_s - user_s - system_s).max(0.0);
-        let largest = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
-        if self.limit.is_none() && largest > self.command.limits.memory_bytes {
+        let missing = (self.peak.cpu_s - used.user_s - used.system_s).max(0.0);
+        if self.limit.is_none() && used.largest_bytes > self.command.limits.memory_bytes {
             // it was over before anybody looked
             self.limit = Some(Limit::Memory);
         }
         let cost = Cost {
             wall_s,
-            user_s: user_s + missing,
-            system_s,
-            peak_memory_bytes: self.peak.memory_bytes.max(largest),
+            user_s: used.user_s + missing,
+            system_s: used.system_s,
+            peak_memory_bytes: self
+                .peak
+                .memory_bytes
+                .max(used.largest_bytes)
+                .max(group.peak_bytes),
             peak_processes: self.peak.tasks.max(1),
             begun: None,
             read_bytes: None,
             written_bytes: None,
-            meter: MeterKind::Sampled,
+            meter: group.meter,
         };
         let survivors = take(&mut self.survivors)
             .into_iter()
@@ -638,15 +644,69 @@ impl Watch<'_> {
     }
 }
 
+impl Watch<'_> {
+    /// The end of the first process. When it has said so itself, nobody waits for the kernel to take its mounts down.
+    fn wait(&mut self) -> Used {
+        self.reaped = true;
+        let starter = self.starter.take();
+        self.group = starter
+            .as_ref()
+            .filter(|_| self.metered)
+            .and_then(|starter| starter.group())
+            .map_or_else(GroupUse::default, BoxGroup::used);
+        let init = self.init;
+        if let Some(gone) = self.gone {
+            later(move || {
+                reap(init);
+                drop(starter);
+            });
+            return Used {
+                user_s: seconds(gone.user_us),
+                system_s: seconds(gone.system_us),
+                largest_bytes: u64::try_from(gone.largest_kib).unwrap_or(0) * 1024,
+            };
+        }
+        let usage = reap(init);
+        later(move || drop(starter));
+        let micros = |t: libc::timeval| seconds(t.tv_sec * 1_000_000 + t.tv_usec);
+        Used {
+            user_s: micros(usage.ru_utime),
+            system_s: micros(usage.ru_stime),
+            largest_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        }
+    }
+}
+
+/// What everybody in a box used together.
+struct Used {
+    user_s: f64,
+    system_s: f64,
+    /// Of the largest process.
+    largest_bytes: u64,
+}
+
+fn seconds(micros: i64) -> f64 {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0)).as_secs_f64()
+}
+
+/// Waits for a process that is ours and was not waited for.
+fn reap(pid: i32) -> libc::rusage {
+    let mut status = 0;
+    // SAFETY: all-zero is a valid value; the call fills it in; both point at values that live
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        while libc::wait4(pid, &raw mut status, 0, &raw mut usage) == -1
+            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+        {}
+        usage
+    }
+}
+
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if !self.reaped {
             self.kill();
-            // SAFETY: plain calls
-            unsafe {
-                libc::kill(self.outer, libc::SIGKILL);
-                libc::waitpid(self.outer, std::ptr::null_mut(), 0);
-            }
+            reap(self.init);
         }
     }
 }

@@ -18,6 +18,44 @@ pub(crate) fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
+/// `clone` as `fork` does it, into new namespaces and, where one is given, a control group of version 2: the copy has only the calling thread. Straight from the kernel,
+/// because the C library's `fork` waits for locks that another thread may hold, which matters in a copy of a copy.
+///
+/// # Safety
+///
+/// The copy must only make system calls: locks may be held for ever by threads that it does not have.
+pub(crate) unsafe fn fork_into(namespaces: libc::c_int, group: Option<RawFd>) -> libc::pid_t {
+    /// The kernel's `struct clone_args`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Arguments {
+        flags: u64,
+        descriptors: [u64; 3],
+        exit_signal: u64,
+        stack: [u64; 2],
+        rest: [u64; 3],
+        group: u64,
+    }
+    const INTO_CGROUP: u64 = 1 << 33;
+    let pid = if let Some(group) = group {
+        let arguments = Arguments {
+            flags: u64::from(namespaces.cast_unsigned()) | INTO_CGROUP,
+            exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
+            group: u64::from(group.cast_unsigned()),
+            ..Arguments::default()
+        };
+        // SAFETY: the structure is the kernel's, with its size; without a stack of its own the copy goes on with a
+        // copy of this one
+        unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<Arguments>()) }
+    } else {
+        let flags = libc::c_long::from(namespaces | libc::SIGCHLD);
+        let none: libc::c_long = 0;
+        // SAFETY: as above
+        unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) }
+    };
+    libc::pid_t::try_from(pid).unwrap_or(-1)
+}
+
 /// `pipe2` with close-on-exec: (read, write).
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];

@@ -49,6 +49,36 @@ fn the_last_words_of_a_command_that_is_ended_are_kept() {
 }
 
 #[test]
+fn a_commands_memory_has_a_hard_limit_of_its_own_where_there_is_a_group() {
+    if !python() {
+        return;
+    }
+    // a memory file is nobody's resident page: no look at `/proc` sees it
+    let fill = |mebibytes: u32| {
+        format!(
+            "import os; f = os.memfd_create('x'); b = b'x' * (1 << 20)\n\
+             for _ in range({mebibytes}): os.write(f, b)\nprint('filled')"
+        )
+    };
+    let limits = json!({"memory_bytes": 100 << 20, "wall_s": 20});
+    let run = |mebibytes| one(Who::Me, limited(py(&fill(mebibytes)), limits.clone()));
+    let (fits, hog) = (run(50), run(300));
+    assert_eq!((limit(&fits), code(&fits)), (None, Some(0)), "{fits}");
+    let meter = fits["effect"]["cost"]["meter"].as_str();
+    if meter == Some("sampled") {
+        eprintln!("SKIPPED: the hard limit of a command, because no control group can be made here");
+        assert!(!is_root() || !std::path::Path::new("/sys/fs/cgroup/memory").exists());
+        return;
+    }
+    assert!(
+        fits["effect"]["cost"]["peak_memory_bytes"].as_u64().unwrap() > 50 << 20,
+        "{fits}"
+    );
+    assert_eq!(limit(&hog), Some("memory"), "{hog}");
+    assert_eq!(stdout(&hog), "");
+}
+
+#[test]
 fn cpu_time_counts_for_all_processes() {
     let burn = |count: u32| format!("for i in $(seq {count}); do (while :; do :; done) & done; wait");
     for who in everybody() {
