@@ -3,7 +3,7 @@
 //! ```text
 //! sdist   unpack ▸ inspect ▸ lock-build ▸ env-build ▸ requires ▸ lock-build-2 ▸ env-build-2 ▸ build ┐
 //! wheel   (given)                                                                                  ├▸ metadata
-//!   metadata ▸ lock-runtime ▸ env-runtime ▸ install ▸ start, import, scripts, exercise
+//!   metadata ▸ lock-runtime ▸ env-runtime ▸ install ▸ start, import, scripts, exercise, quality
 //!   (wheel: unpack-sdist ▸ inspect-sdist) ▸ lock-test ▸ env-test ▸ test
 //! ```
 
@@ -17,7 +17,7 @@ use crate::tasks::lock::{Wish, lock_and_put};
 use crate::tasks::{
     BUILD_ENVIRONMENT, BUILD_LOCK, DYNAMIC_REQUIRES, FACTS, FIRST_BUILD_ENVIRONMENT, FIRST_BUILD_LOCK,
     INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TEST_CHOICE, TEST_ENVIRONMENT, TEST_LOCK, TREE,
-    WHEEL, Wheel, build, environment, import, install, provoke, source, start, test, wheel,
+    WHEEL, Wheel, build, environment, import, install, provoke, quality, source, start, test, wheel,
 };
 
 /// Tasks that prepare others: shown folded.
@@ -74,6 +74,9 @@ impl Shape<'_> {
                 (FileKind::Wheel, None) => {}
                 (FileKind::Sdist | FileKind::Folder, _) => tests(&mut b, order.target.clone()),
             }
+        }
+        if plan.quality && plan.run_tests {
+            reading(&mut b);
         }
         b.graph.build()
     }
@@ -171,6 +174,18 @@ fn from_source(b: &mut Builder<'_>, archive: String) {
             .produces(&WHEEL)
             .weight(2)
             .run(move |cx| build::build(cx, &build_archive));
+    });
+}
+
+/// The files are read once for each release: in the job whose tests are run.
+fn reading(b: &mut Builder<'_>) {
+    b.add("quality", |t| {
+        t.needs(&WHEEL)
+            .needs(&FACTS)
+            .needs(&RUNTIME_ENVIRONMENT)
+            .wants(&TREE)
+            .on_failure(Effect::Warn)
+            .run(quality::quality);
     });
 }
 

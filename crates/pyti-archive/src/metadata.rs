@@ -55,7 +55,7 @@ pub(crate) fn fields(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// What follows the header fields: the description.
-pub(crate) fn body(bytes: &[u8]) -> &[u8] {
+pub fn body(bytes: &[u8]) -> &[u8] {
     match mailparse::parse_headers(bytes) {
         Ok((_, start)) => bytes.get(start..).unwrap_or_default(),
         Err(_) => &[],

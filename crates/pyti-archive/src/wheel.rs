@@ -28,6 +28,8 @@ pub const VERB: &str = "__wheel";
 const RESULTS: usize = 16 << 20;
 /// Files that are listed.
 const FILES: usize = 20_000;
+/// Fields of METADATA and entry points that are listed.
+const LISTED: usize = 2_000;
 /// Problems that are listed.
 const PROBLEMS: usize = 100;
 /// Bytes of METADATA that are handed on.
@@ -69,6 +71,14 @@ pub struct WheelFacts {
     pub executable_pth: Vec<Foreign>,
     /// Compiled extension modules.
     pub extensions: Vec<Foreign>,
+    /// Header fields of METADATA, in order, at most 2,000.
+    pub fields: Vec<(String, Foreign)>,
+    /// Bytes of the description, in METADATA's body.
+    pub description_bytes: u64,
+    /// Its entry points, at most 2,000: group, name, what they point to.
+    pub entry_points: Vec<(Foreign, Foreign, Foreign)>,
+    /// The oldest and the newest date of its entries: `2020-02-02`.
+    pub dates: Option<(String, String)>,
     /// What is wrong with it and does not make it useless: lies of RECORD, names that differ…
     pub problems: Vec<String>,
     /// Why it cannot be used, if so.
@@ -148,6 +158,8 @@ struct Reader {
 impl Reader {
     fn read(mut self, zip: &Zip, facts: &mut WheelFacts, limits: &Limits) -> Result<(), String> {
         facts.problems.extend(zip.odd.iter().cloned());
+        let dates = zip.entries.iter().map(|entry| entry.date);
+        facts.dates = dates.clone().min().zip(dates.max()).map(|(old, new)| (day(old), day(new)));
         for entry in zip.entries.iter().filter(|entry| entry.kind != Kind::Folder) {
             self.take(zip, entry, facts, limits);
         }
@@ -267,10 +279,23 @@ impl Reader {
                 .problems
                 .push(format!("METADATA has more than {METADATA_BYTES} bytes"));
         }
+        facts.fields = metadata::fields(facts.metadata_bytes.as_bytes())
+            .into_iter()
+            .take(LISTED)
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        facts.description_bytes = metadata::body(bytes).trim_ascii().len() as u64;
         let wheel = text("WHEEL").ok_or("it has no WHEEL")?;
         wheel_file(wheel, claimed.as_ref(), facts);
         check_names(claimed.as_ref(), facts);
-        let scripts = text("entry_points.txt").map(entry_points).unwrap_or_default();
+        let points = text("entry_points.txt").map(entry_points).unwrap_or_default();
+        let scripts: Vec<Vec<u8>> = points
+            .iter()
+            .filter(|(group, _, _)| matches!(&group[..], b"console_scripts" | b"gui_scripts"))
+            .map(|(_, name, _)| name.clone())
+            .collect();
+        let points = points.into_iter().take(LISTED);
+        facts.entry_points = points.map(|(a, b, c)| (a.into(), b.into(), c.into())).collect();
         match text("RECORD") {
             Some(record) => check_record(record, &folder, &self.found, &mut facts.problems),
             None => facts.problems.push("it has no RECORD".into()),
@@ -435,21 +460,27 @@ fn check_names(claimed: Option<&FileName>, facts: &mut WheelFacts) {
     facts.problems.extend(lies);
 }
 
-/// Names of console and GUI scripts.
-fn entry_points(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut inside = false;
-    let mut names = Vec::new();
+/// A date of a zip entry.
+fn day((year, month, day): (u16, u16, u16)) -> String {
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// Entry points: group, name, what it points to.
+fn entry_points(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let mut group = Vec::new();
+    let mut points = Vec::new();
     for line in bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
         if let Some(section) = line.strip_prefix(b"[").and_then(|line| line.strip_suffix(b"]")) {
-            inside = matches!(section.trim_ascii(), b"console_scripts" | b"gui_scripts");
-        } else if inside
-            && !line.starts_with(b"#")
+            group = section.trim_ascii().to_vec();
+        } else if !line.starts_with(b"#")
+            && !group.is_empty()
             && let Some(at) = line.iter().position(|b| *b == b'=')
         {
-            names.push(line[..at].trim_ascii().to_vec());
+            let (name, target) = (line[..at].trim_ascii(), line[at + 1..].trim_ascii());
+            points.push((group.clone(), name.to_vec(), target.to_vec()));
         }
     }
-    names
+    points
 }
 
 /// Compares RECORD with the files that are there.
@@ -553,8 +584,15 @@ mod tests {
     }
 
     #[test]
-    fn entry_points_of_scripts_only() {
-        let text = b"[console_scripts]\nfoo = a:b\n# no = x\n[other]\nbar = c:d\n[gui_scripts]\n baz=e:f\n";
-        assert_eq!(entry_points(text), [b"foo".to_vec(), b"baz".to_vec()]);
+    fn entry_points_have_a_group_a_name_and_a_target() {
+        let text = b"[console_scripts]\nfoo = a:b\n# no = x\n[other]\nbar = c:d\n[gui_scripts]\n baz=e:f [x]\n";
+        let point = |g: &str, n: &str, t: &str| [g, n, t].map(|text| text.as_bytes().to_vec());
+        let expected = [
+            point("console_scripts", "foo", "a:b"),
+            point("other", "bar", "c:d"),
+            point("gui_scripts", "baz", "e:f [x]"),
+        ];
+        let found: Vec<_> = entry_points(text).into_iter().map(|(g, n, t)| [g, n, t]).collect();
+        assert_eq!(found, expected);
     }
 }

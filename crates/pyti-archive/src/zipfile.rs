@@ -26,6 +26,8 @@ pub(crate) struct Entry {
     pub(crate) size: u64,
     pub(crate) kind: Kind,
     pub(crate) executable: bool,
+    /// Year, month, day, as written.
+    pub(crate) date: (u16, u16, u16),
     /// Why it can't be read, if so.
     pub(crate) wrong: Option<String>,
     method: u16,
@@ -384,6 +386,7 @@ fn entry(rest: &mut &[u8], before: u64) -> Result<Entry, String> {
         size,
         kind,
         executable: unix & 0o111 != 0,
+        date: dos_date(u16_at(head, 14)),
         wrong,
         method: u16_at(head, 10),
         packed,
@@ -394,6 +397,11 @@ fn entry(rest: &mut &[u8], before: u64) -> Result<Entry, String> {
     };
     *rest = &rest[whole.len()..];
     Ok(entry)
+}
+
+/// Year, month, day of a DOS date.
+fn dos_date(date: u16) -> (u16, u16, u16) {
+    (1980 + (date >> 9), (date >> 5) & 15, date & 31)
 }
 
 /// Takes the 64-bit numbers of those fields that are full.

@@ -2,6 +2,8 @@
 //!
 //! [`inspect`] climbs the ladders of `docs/tests.md`; [`layout`] says how the tree is arranged so that the tests meet
 //! the installed distribution. In a box the verb `__inspect` does the reading: [`main`], [`argv`], [`parse`].
+//!
+//! [`survey`] reads a wheel's files for its quality.
 
 mod commandline;
 mod commands;
@@ -21,6 +23,7 @@ mod services;
 mod setup;
 mod stdlib;
 mod suite;
+pub mod survey;
 mod tables;
 mod tox;
 mod tree;

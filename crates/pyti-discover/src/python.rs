@@ -35,6 +35,8 @@ impl Token {
 /// A logical line: brackets and strings may span several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Line {
+    /// Where it begins: the number of its physical line, from 1.
+    pub(crate) number: u32,
     pub(crate) indent: usize,
     pub(crate) tokens: Vec<Token>,
 }
@@ -62,6 +64,7 @@ pub(crate) fn read(text: &str) -> Source {
         depth: 0,
         fresh: true,
         count: 0,
+        number: 1,
         open: false,
     };
     reader.run();
@@ -84,6 +87,8 @@ struct Reader<'a> {
     /// At the beginning of a physical line that begins a logical one.
     fresh: bool,
     count: usize,
+    /// Number of the physical line.
+    number: u32,
     open: bool,
 }
 
@@ -148,11 +153,17 @@ impl Reader<'_> {
 
     fn push(&mut self, token: Token) {
         self.count += 1;
+        if self.line.tokens.is_empty() {
+            self.line.number = self.number;
+        }
         self.line.tokens.push(token);
     }
 
     fn skip(&mut self, bytes: usize) {
-        self.rest = &self.rest[bytes.min(self.rest.len())..];
+        let (gone, rest) = self.rest.split_at(bytes.min(self.rest.len()));
+        let lines = gone.bytes().filter(|byte| *byte == b'\n').count();
+        self.number = self.number.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+        self.rest = rest;
     }
 
     fn word(&mut self) {

@@ -5,6 +5,20 @@ pub(crate) fn has(name: &str) -> bool {
     NAMES.binary_search(&name).is_ok()
 }
 
+/// Whether Python 2 alone had it: what is imported so is for that Python.
+pub(crate) fn had(name: &str) -> bool {
+    PYTHON_2.contains(&name)
+}
+
+const PYTHON_2: &[&str] = &[
+    "BaseHTTPServer", "CGIHTTPServer", "ConfigParser", "Cookie", "HTMLParser", "Queue", "SimpleHTTPServer",
+    "SimpleXMLRPCServer", "SocketServer", "StringIO", "Tkinter", "UserDict", "UserList", "UserString", "__builtin__",
+    "anydbm", "cPickle", "cStringIO", "commands", "compiler", "cookielib", "copy_reg", "dbhash", "dircache",
+    "dumbdbm", "exceptions", "future_builtins", "gdbm", "htmlentitydefs", "htmllib", "httplib", "md5", "new",
+    "popen2", "robotparser", "rfc822", "sets", "sgmllib", "sha", "thread", "tkFileDialog", "tkFont", "tkMessageBox",
+    "ttk", "urllib2", "urlparse", "whichdb", "xmlrpclib",
+];
+
 /// Sorted.
 const NAMES: &[&str] = &[
     "__future__",

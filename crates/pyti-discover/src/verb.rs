@@ -1,6 +1,6 @@
 //! The verb `__inspect`: reads a tree in a box, and hands the inspection over as one JSON document.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::mem::ManuallyDrop;
@@ -71,13 +71,22 @@ fn run(args: &[OsString]) -> Result<(), String> {
     let [fd, tree, name] = args else {
         return Err("a descriptor, a folder and a name are wanted".to_owned());
     };
-    let fd: i32 = fd
+    let fd = descriptor(fd)?;
+    hand_over(fd, &crate::inspect(&FolderTree::new(Path::new(tree)), &name.to_string_lossy()))
+}
+
+/// The descriptor that an argument names.
+pub(crate) fn descriptor(argument: &OsStr) -> Result<i32, String> {
+    argument
         .to_str()
         .and_then(|fd| fd.parse().ok())
         .filter(|fd| *fd > 2)
-        .ok_or_else(|| format!("{} is no descriptor", fd.display()))?;
-    let inspection = crate::inspect(&FolderTree::new(Path::new(tree)), &name.to_string_lossy());
-    let json = serde_json::to_vec(&inspection).map_err(|error| error.to_string())?;
+        .ok_or_else(|| format!("{} is no descriptor", argument.display()))
+}
+
+/// Writes results to a descriptor that whoever started this program passed.
+pub(crate) fn hand_over<T: serde::Serialize>(fd: i32, results: &T) -> Result<(), String> {
+    let json = serde_json::to_vec(results).map_err(|error| error.to_string())?;
     // SAFETY: the number was passed by whoever started this program as a descriptor for us to write to; nothing else
     // in this process owns it, and it is not closed here. A wrong number makes the write fail.
     let mut file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });

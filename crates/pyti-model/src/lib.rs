@@ -11,6 +11,7 @@
 //! * [`outcome`]: what was concluded: [`outcome::Status`], reasons and blame
 //! * [`effect`]: what a command in a box did: how it ended, what it cost, what it changed, whom it called
 //! * [`trace`]: what the processes of a command did, as seen from outside them
+//! * [`quality`]: what was read of a distribution's files, and what is said of their quality
 //! * [`finding`]: what a judge found in a recording
 //! * [`foreign`]: text that came from a package and is never trusted
 
@@ -24,6 +25,7 @@ pub mod image;
 pub mod outcome;
 pub mod overriding;
 pub mod plan;
+pub mod quality;
 pub mod raw;
 pub mod summary;
 pub mod trace;

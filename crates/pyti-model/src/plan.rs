@@ -197,6 +197,12 @@ pub struct Plan {
     /// Whether the tests are run once more to measure how much of the distribution they run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub coverage: bool,
+    /// Whether the distribution's files are read for their quality.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quality: bool,
+    /// Whether pylint is asked, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pylint: bool,
     /// The recipe that gave the result: a plan that names it is repeated with it, and with no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<Recipe>,
@@ -220,6 +226,8 @@ pub enum Purpose {
     Runtime,
     /// To run its tests; holds the runtime's too.
     Test,
+    /// Programs of ours that read its files.
+    Quality,
 }
 
 impl Purpose {
@@ -229,6 +237,7 @@ impl Purpose {
             Self::Build => "build",
             Self::Runtime => "runtime",
             Self::Test => "test",
+            Self::Quality => "quality",
         }
     }
 }

@@ -58,6 +58,8 @@ pub enum RawData {
     Coverage(Box<Coverage>),
     /// What the distribution costs who uses it was measured.
     Costs(Box<Costs>),
+    /// Its files were read for their quality.
+    Quality(Box<crate::quality::Quality>),
 }
 
 /// An archive was unpacked.

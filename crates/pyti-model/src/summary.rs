@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::distribution::FileKind;
 use crate::finding::Finding;
 use crate::outcome::{Reason, Status, TaskResult, Verdict};
+use crate::quality::Assessment;
 use crate::raw::TestCounts;
 
 /// Version of the form. It grows when a field changes its meaning or goes; new fields don't count.
@@ -78,4 +79,7 @@ pub struct FileSummary {
     /// Why the verdict cannot be better than inconclusive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// What is said of its quality, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Assessment>,
 }

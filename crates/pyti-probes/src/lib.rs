@@ -8,6 +8,7 @@ pub mod exercise;
 pub mod hook;
 pub mod import;
 mod lines;
+pub mod readme;
 pub mod start;
 mod summary;
 pub mod test;
@@ -22,6 +23,7 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
         ("start.py", include_str!("../probes/start.py")),
         ("importer.py", include_str!("../probes/importer.py")),
         ("exercise.py", include_str!("../probes/exercise.py")),
+        ("readme.py", include_str!("../probes/readme.py")),
         ("pytest_boot.py", include_str!("../probes/pytest_boot.py")),
         ("unittest_run.py", include_str!("../probes/unittest_run.py")),
         ("doctest_run.py", include_str!("../probes/doctest_run.py")),

@@ -13,6 +13,7 @@ mod markdown;
 mod page;
 mod paint;
 mod picture;
+mod quality;
 mod seen;
 mod sentences;
 mod several;

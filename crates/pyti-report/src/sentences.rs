@@ -75,6 +75,7 @@ pub(crate) fn task(task: &TaskRecord, result: TaskResult, reasons: &[Reason]) ->
         RawData::Test(x) => test(x),
         RawData::Coverage(x) => coverage(x),
         RawData::Costs(x) => costs(x),
+        RawData::Quality(x) => crate::quality::sentence(x),
     };
     let more = reasons
         .iter()

@@ -9,9 +9,10 @@ use crate::view::{self, filename, judged, kind, kind_word};
 /// One target on one interpreter, for other programs. `recording`: where the recording is.
 pub fn summary(run: &Run<'_>, recording: Option<&str>) -> Summary {
     let (status, reasons) = view::outcome(run);
+    let mut assessed = crate::quality::of_run(run);
     let mut tasks = Vec::new();
     let mut files = Vec::new();
-    for job in &run.jobs {
+    for (n, job) in run.jobs.iter().enumerate() {
         let word = kind_word(kind(*job));
         for task in &job.record.tasks {
             let (result, reasons) = judged(*job, task);
@@ -33,6 +34,7 @@ pub fn summary(run: &Run<'_>, recording: Option<&str>) -> Summary {
                 verdict: findings::verdict(job),
                 findings: job.found.map(|found| found.findings.clone()).unwrap_or_default(),
                 missing: job.found.map(|found| found.missing.clone()).unwrap_or_default(),
+                quality: assessed.remove(&n),
             });
         }
     }

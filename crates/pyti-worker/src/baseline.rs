@@ -150,6 +150,8 @@ impl Worker {
             services: Vec::new(),
             overriding: None,
             coverage: false,
+            quality: false,
+            pylint: false,
             recipe: None,
             locks: std::collections::BTreeMap::new(),
             ..plan.clone()

@@ -395,6 +395,8 @@ fn dependency_plan(
         services: Vec::new(),
         overriding: None,
         coverage: false,
+        quality: false,
+        pylint: false,
         recipe: None,
         locks: std::collections::BTreeMap::new(),
     }

@@ -51,6 +51,10 @@ pub struct Request {
     pub overrides: Vec<Override>,
     /// Whether the tests are run once more to measure coverage.
     pub coverage: bool,
+    /// Whether the distribution's files are read for their quality.
+    pub quality: bool,
+    /// Whether pylint is asked, too.
+    pub pylint: bool,
     /// In which guise the machine shows itself: another than 0 has one processor only.
     pub guise: u8,
     /// Whether only the file is run that an installer would take.
@@ -432,6 +436,8 @@ pub(crate) fn plan(target: Distribution, extras: &[String], request: &Request, r
         services: request.services.clone(),
         overriding: None,
         coverage: request.coverage,
+        quality: request.quality,
+        pylint: request.pylint,
         guise: request.guise,
         recipe: None,
         locks: BTreeMap::new(),

@@ -147,6 +147,11 @@ impl Worker {
                     format!("{}: {}", file.filename, pyti_model::with_causes(&e)),
                 )
             })?;
+            // a lock that was frozen, or is part of PyTI, means these bytes and no others
+            if package.sha256.as_ref().is_some_and(|wanted| *wanted != digest) {
+                let why = format!("{} has another digest than the lock", file.filename);
+                return Err(Reason::new(ReasonCode::HashMismatch, why));
+            }
             let wheel = BoxWheel {
                 name: package.name,
                 version: package.version,

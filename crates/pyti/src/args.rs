@@ -169,6 +169,12 @@ pub(crate) struct RunArgs {
     /// Start this service beside the tests, whether they seem to want it or not; `none` starts none at all
     #[arg(long = "service", value_name = "NAME")]
     pub(crate) services: Vec<String>,
+    /// Look at its quality, too: ruff, annotations, packaging, metadata, dependencies
+    #[arg(long)]
+    pub(crate) quality: bool,
+    /// Ask pylint as well
+    #[arg(long)]
+    pub(crate) pylint: bool,
     /// Base address of the index
     #[arg(long, value_name = "URL")]
     pub(crate) index_url: Option<String>,

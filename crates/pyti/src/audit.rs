@@ -150,6 +150,8 @@ fn piece(pinned: &Pinned, config: &Config, interpreter: &Interpreter) -> anyhow:
             services: Vec::new(),
             overrides: Vec::new(),
             coverage: false,
+            quality: false,
+            pylint: false,
             first_only: true,
             guise: 0,
         },

@@ -71,6 +71,7 @@ fn hidden_verb(arguments: &[OsString]) -> Option<ExitCode> {
         pyti_discover::VERB => pyti_discover::main(rest()),
         pyti_services::VERB => pyti_services::main(rest()),
         pyti_services::SMTP_VERB => pyti_services::smtp(rest()),
+        pyti_discover::survey::VERB => pyti_discover::survey::main(rest()),
         pyti_index::parse::VERB => pyti_index::parse::main(rest()),
         _ => return None,
     })

@@ -79,6 +79,8 @@ async fn inspect(args: &RecipeArgs, look: &Look) -> anyhow::Result<(String, Insp
         services: Vec::new(),
         overrides: Vec::new(),
         coverage: false,
+        quality: false,
+        pylint: false,
         first_only: false,
         guise: 0,
     };

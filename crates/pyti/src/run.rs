@@ -23,7 +23,8 @@ pub(crate) fn env(name: &str) -> Option<String> {
 
 /// Tasks that can be left out; what needs them is left out too.
 const TASKS: &[&str] = &[
-    "unpack", "inspect", "build", "metadata", "install", "start", "import", "scripts", "exercise", "test",
+    "unpack", "inspect", "build", "metadata", "install", "start", "import", "scripts", "exercise",
+    "quality", "test",
 ];
 
 /// Jobs of a run, judged.
@@ -176,6 +177,8 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         services: args.services.clone(),
         overrides: Vec::new(),
         coverage: false,
+        quality: (args.quality || args.pylint) && !args.skip.iter().any(|task| task == "quality"),
+        pylint: args.pylint,
         first_only: false,
         guise: 0,
     })

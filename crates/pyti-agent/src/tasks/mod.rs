@@ -7,9 +7,11 @@ pub(crate) mod install;
 pub(crate) mod lock;
 pub(crate) mod older;
 pub(crate) mod provoke;
+pub(crate) mod quality;
 pub(crate) mod source;
 pub(crate) mod start;
 pub(crate) mod test;
+pub(crate) mod tools;
 pub(crate) mod wheel;
 
 use pyti_archive::wheel::WheelFacts;

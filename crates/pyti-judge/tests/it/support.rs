@@ -67,6 +67,8 @@ pub(crate) fn plan(kind: FileKind) -> Plan {
         services: Vec::new(),
         overriding: None,
         coverage: false,
+        quality: false,
+        pylint: false,
         recipe: None,
         locks: BTreeMap::new(),
     }

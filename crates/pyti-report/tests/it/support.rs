@@ -82,6 +82,8 @@ fn plan(file: &Distribution) -> Plan {
         services: Vec::new(),
         overriding: None,
         coverage: false,
+        quality: false,
+        pylint: false,
         recipe: None,
         locks: BTreeMap::from([(Purpose::Test, lock)]),
     }
