@@ -159,7 +159,11 @@ impl Reader {
     fn read(mut self, zip: &Zip, facts: &mut WheelFacts, limits: &Limits) -> Result<(), String> {
         facts.problems.extend(zip.odd.iter().cloned());
         let dates = zip.entries.iter().map(|entry| entry.date);
-        facts.dates = dates.clone().min().zip(dates.max()).map(|(old, new)| (day(old), day(new)));
+        facts.dates = dates
+            .clone()
+            .min()
+            .zip(dates.max())
+            .map(|(old, new)| (day(old), day(new)));
         for entry in zip.entries.iter().filter(|entry| entry.kind != Kind::Folder) {
             self.take(zip, entry, facts, limits);
         }
@@ -585,14 +589,18 @@ mod tests {
 
     #[test]
     fn entry_points_have_a_group_a_name_and_a_target() {
-        let text = b"[console_scripts]\nfoo = a:b\n# no = x\n[other]\nbar = c:d\n[gui_scripts]\n baz=e:f [x]\n";
+        let text =
+            b"[console_scripts]\nfoo = a:b\n# no = x\n[other]\nbar = c:d\n[gui_scripts]\n baz=e:f [x]\n";
         let point = |g: &str, n: &str, t: &str| [g, n, t].map(|text| text.as_bytes().to_vec());
         let expected = [
             point("console_scripts", "foo", "a:b"),
             point("other", "bar", "c:d"),
             point("gui_scripts", "baz", "e:f [x]"),
         ];
-        let found: Vec<_> = entry_points(text).into_iter().map(|(g, n, t)| [g, n, t]).collect();
+        let found: Vec<_> = entry_points(text)
+            .into_iter()
+            .map(|(g, n, t)| [g, n, t])
+            .collect();
         assert_eq!(found, expected);
     }
 }

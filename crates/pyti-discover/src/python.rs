@@ -162,7 +162,9 @@ impl Reader<'_> {
     fn skip(&mut self, bytes: usize) {
         let (gone, rest) = self.rest.split_at(bytes.min(self.rest.len()));
         let lines = gone.bytes().filter(|byte| *byte == b'\n').count();
-        self.number = self.number.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+        self.number = self
+            .number
+            .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
         self.rest = rest;
     }
 

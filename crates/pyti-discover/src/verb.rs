@@ -72,7 +72,10 @@ fn run(args: &[OsString]) -> Result<(), String> {
         return Err("a descriptor, a folder and a name are wanted".to_owned());
     };
     let fd = descriptor(fd)?;
-    hand_over(fd, &crate::inspect(&FolderTree::new(Path::new(tree)), &name.to_string_lossy()))
+    hand_over(
+        fd,
+        &crate::inspect(&FolderTree::new(Path::new(tree)), &name.to_string_lossy()),
+    )
 }
 
 /// The descriptor that an argument names.

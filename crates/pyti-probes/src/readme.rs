@@ -57,6 +57,9 @@ mod tests {
         assert_eq!(parse(said), None);
         let whole = [&said[..], b"{\"finished\":true,\"by\":\"docutils 0.23\"}\n"].concat();
         let rendered = parse(&whole).unwrap();
-        assert_eq!((rendered.complaints.len(), rendered.complaints[0].line), (1, Some(2)));
+        assert_eq!(
+            (rendered.complaints.len(), rendered.complaints[0].line),
+            (1, Some(2))
+        );
     }
 }

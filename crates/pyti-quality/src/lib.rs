@@ -7,8 +7,8 @@ mod limited;
 pub mod pylint;
 pub mod readme;
 mod requirement;
-mod rules;
 pub mod ruff;
+mod rules;
 mod score;
 
 use pyti_model::quality::{Assessment, Grade, Profile, Quality, Remark};
@@ -53,12 +53,19 @@ pub fn assess(quality: &Quality, beside: &Beside<'_>) -> Assessment {
 
 /// How many remarks of this grade there are.
 pub fn count(assessment: &Assessment, grade: Grade) -> usize {
-    assessment.remarks.iter().filter(|remark| remark.grade == grade).count()
+    assessment
+        .remarks
+        .iter()
+        .filter(|remark| remark.grade == grade)
+        .count()
 }
 
 /// Whether an interpreter, `3.13`, is at least this one.
 pub fn at_least(short: &str, wanted: (u32, u32)) -> bool {
-    let mut parts = short.trim_end_matches('t').split('.').map(|part| part.parse().unwrap_or(0));
+    let mut parts = short
+        .trim_end_matches('t')
+        .split('.')
+        .map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= wanted
 }
 

@@ -51,7 +51,10 @@ fn one(file: &LimitedApi, promised: Option<u32>, remarks: &mut Vec<Remark>) {
             grade: Grade::Error,
             side: Side::Packaging,
             place: place.clone(),
-            sentence: format!("it calls itself abi3 and wants {}, which no stable ABI has", some(&outside)),
+            sentence: format!(
+                "it calls itself abi3 and wants {}, which no stable ABI has",
+                some(&outside)
+            ),
             advice: "build it with Py_LIMITED_API, or give the wheel a tag for one interpreter".into(),
             more: 0,
         });
@@ -63,7 +66,10 @@ fn one(file: &LimitedApi, promised: Option<u32>, remarks: &mut Vec<Remark>) {
             grade: Grade::Error,
             side: Side::Packaging,
             place,
-            sentence: format!("its tag promises Python 3.{promised} and it wants {}", some(&newer)),
+            sentence: format!(
+                "its tag promises Python 3.{promised} and it wants {}",
+                some(&newer)
+            ),
             advice: "raise the tag, or set Py_LIMITED_API to the version that the tag names".into(),
             more: 0,
         });
@@ -108,7 +114,10 @@ mod tests {
         let tag = "cp38-abi3-manylinux_2_17_x86_64";
         assert_eq!(of(tag, &["PyType_FromSpec"]), Vec::<String>::new());
         assert_eq!(of(tag, &["PyType_GetName"]), ["abi3-symbol-too-new"]);
-        assert_eq!(of("cp311-abi3-linux_x86_64", &["PyType_GetName"]), Vec::<String>::new());
+        assert_eq!(
+            of("cp311-abi3-linux_x86_64", &["PyType_GetName"]),
+            Vec::<String>::new()
+        );
         assert_eq!(of(tag, &["_PyUnicode_AsString"]), ["abi3-symbol-outside"]);
     }
 }

@@ -38,7 +38,7 @@ pub fn argv(python: &str, wheel: &WheelContents) -> Vec<String> {
     let files = wheel.files.iter().filter_map(|(path, _)| path.as_str());
     let mut tops: Vec<String> = files
         .filter_map(|path| match path.split_once('/') {
-            Some((top, rest)) if rest == "__init__.py" => Some(format!("./{top}")),
+            Some((top, "__init__.py")) => Some(format!("./{top}")),
             None if path.ends_with(".py") => Some(format!("./{path}")),
             _ => None,
         })
@@ -68,12 +68,10 @@ pub fn parse(bytes: &[u8], ended: Option<Foreign>) -> Lint {
         error: ended,
         ..Lint::default()
     };
-    let said: Vec<Said> = match serde_json::from_slice(bytes) {
-        Ok(said) => said,
-        Err(_) => {
-            lint.error.get_or_insert_with(|| Foreign::from("its answer cannot be read"));
-            return lint;
-        }
+    let Ok(said) = serde_json::from_slice::<Vec<Said>>(bytes) else {
+        lint.error
+            .get_or_insert_with(|| Foreign::from("its answer cannot be read"));
+        return lint;
     };
     let mut counts = BTreeMap::<String, u64>::new();
     for one in said {
@@ -117,7 +115,12 @@ mod tests {
     #[test]
     fn what_lies_at_the_top_is_asked_about() {
         let wheel = WheelContents {
-            files: vec![("a/__init__.py".into(), 1), ("a/b.py".into(), 1), ("c.py".into(), 1), ("d/x.txt".into(), 1)],
+            files: vec![
+                ("a/__init__.py".into(), 1),
+                ("a/b.py".into(), 1),
+                ("c.py".into(), 1),
+                ("d/x.txt".into(), 1),
+            ],
             ..WheelContents::default()
         };
         let argv = argv("python", &wheel);

@@ -22,7 +22,12 @@ pub fn form(wheel: &WheelContents) -> Form {
     let Some(kind) = field(wheel, "Description-Content-Type") else {
         return Form::Rst;
     };
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     match kind.as_str() {
         "text/markdown" => Form::Markdown,
         "text/x-rst" | "" => Form::Rst,

@@ -49,7 +49,10 @@ mod tests {
     #[test]
     fn lines_are_read_as_far_as_needed() {
         let plain = parse("Foo_Bar[x]>=1,<2").unwrap();
-        assert_eq!((plain.name.as_str(), plain.of_extra, plain.conditional), ("foo-bar", false, false));
+        assert_eq!(
+            (plain.name.as_str(), plain.of_extra, plain.conditional),
+            ("foo-bar", false, false)
+        );
         let extra = parse("a ; python_version > '3' and extra == 'test'").unwrap();
         assert!(extra.of_extra && extra.conditional && !extra.is_url);
         assert!(parse("a @ file:///x").unwrap().is_url);

@@ -17,6 +17,24 @@ const SELECT: &str = "E,W,F,PL,B,S,UP";
 const IGNORE: &str = "E501,PLR09,PLR2004,PLC0415,PLW2901,S101";
 /// Folders that hold no code of the project itself, or none that users run.
 const EXCLUDE: &str = "tests,test,_vendor,_vendored,vendor,vendored,extern,_extern,node_modules";
+/// Names that only Python 2 has: code for both asks which one it is.
+const PYTHON_2: &[&str] = &[
+    "apply",
+    "basestring",
+    "buffer",
+    "cmp",
+    "coerce",
+    "execfile",
+    "file",
+    "intern",
+    "long",
+    "raw_input",
+    "reduce",
+    "reload",
+    "unichr",
+    "unicode",
+    "xrange",
+];
 /// Cases that are kept.
 const CASES: usize = 400;
 /// Rules that are kept.
@@ -28,24 +46,63 @@ const LINE: usize = 1 << 20;
 pub fn neutral(program: &str, quality: &Quality, folder: &str) -> Vec<String> {
     let lowest = requires_at_least(&quality.wheel);
     let target = lowest.filter(|version| *version >= (3, 7));
-    let mut argv: Vec<String> = [program, "check", "--isolated", "--no-cache", "--exit-zero", "--quiet"]
-        .map(str::to_owned)
-        .into();
+    let mut argv: Vec<String> = [
+        program,
+        "check",
+        "--isolated",
+        "--no-cache",
+        "--exit-zero",
+        "--quiet",
+    ]
+    .map(str::to_owned)
+    .into();
     let mut ignore = IGNORE.to_owned();
     if let Some((major, minor)) = target {
-        argv.extend(["--target-version".to_owned(), format!("py{major}{}", minor.min(14))]);
+        argv.extend([
+            "--target-version".to_owned(),
+            format!("py{major}{}", minor.min(14)),
+        ]);
     } else {
         ignore.push_str(",UP");
     }
-    argv.extend(["--output-format", "json-lines", "--select", SELECT, "--ignore", &ignore].map(str::to_owned));
-    argv.extend(["--extend-exclude", EXCLUDE, "--per-file-ignores", "__init__.py:F401"].map(str::to_owned));
+    if lowest.is_none_or(|version| version < (3, 0)) {
+        argv.extend(["--config".to_owned(), format!("builtins = {PYTHON_2:?}")]);
+    }
+    argv.extend(
+        [
+            "--output-format",
+            "json-lines",
+            "--select",
+            SELECT,
+            "--ignore",
+            &ignore,
+        ]
+        .map(str::to_owned),
+    );
+    argv.extend(
+        [
+            "--extend-exclude",
+            EXCLUDE,
+            "--per-file-ignores",
+            "__init__.py:F401",
+        ]
+        .map(str::to_owned),
+    );
     argv.push(folder.to_owned());
     argv
 }
 
 /// Asks with the project's own rules, at the root of its tree.
 pub fn of_project(program: &str, folder: &str) -> Vec<String> {
-    let fixed = ["check", "--no-cache", "--exit-zero", "--quiet", "--no-fix", "--output-format", "json-lines"];
+    let fixed = [
+        "check",
+        "--no-cache",
+        "--exit-zero",
+        "--quiet",
+        "--no-fix",
+        "--output-format",
+        "json-lines",
+    ];
     std::iter::once(program)
         .chain(fixed)
         .chain([folder])
@@ -81,12 +138,9 @@ pub fn parse(bytes: &[u8], folder: &str, profile: Profile, ended: Option<Foreign
     };
     let (mut counts, mut unread) = (BTreeMap::<String, u64>::new(), 0_u64);
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let said: Said = match serde_json::from_slice(&line[..line.len().min(LINE)]) {
-            Ok(said) => said,
-            Err(_) => {
-                unread += 1;
-                continue;
-            }
+        let Ok(said) = serde_json::from_slice::<Said>(&line[..line.len().min(LINE)]) else {
+            unread += 1;
+            continue;
         };
         let rule = said.code.unwrap_or_else(|| "invalid-syntax".to_owned());
         if !is_rule(&rule) {
@@ -114,7 +168,9 @@ pub fn parse(bytes: &[u8], folder: &str, profile: Profile, ended: Option<Foreign
         }
     }
     if unread > 0 && lint.error.is_none() {
-        lint.error = Some(Foreign::from(format!("{unread} lines of its answer cannot be read")));
+        lint.error = Some(Foreign::from(format!(
+            "{unread} lines of its answer cannot be read"
+        )));
     }
     lint.rules = counts
         .into_iter()
@@ -134,9 +190,10 @@ pub fn grade(rule: &str) -> Grade {
     const WRONG: &[&str] = &["invalid-syntax", "E9", "F5", "F63", "F70", "F82", "PLE"];
     // code that runs text or unpickles, broken digests, silent certificates, traps of the language
     const RISKY: &[&str] = &[
-        "F6", "F811", "F402", "F404", "F407", "B002", "B003", "B005", "B006", "B008", "B012", "B015", "B018", "B020",
-        "B021", "B022", "B023", "B025", "B030", "B035", "B039", "E722", "W605", "S102", "S307", "S323", "S324", "S501",
-        "S506", "S602", "S604", "S605", "PLW0120", "PLW0127", "PLW0128", "PLW0129", "PLW0133", "PLW0711",
+        "F6", "F811", "F402", "F404", "F407", "B002", "B003", "B005", "B006", "B008", "B012", "B015", "B018",
+        "B020", "B021", "B022", "B023", "B025", "B030", "B035", "B039", "E722", "W605", "S102", "S307",
+        "S323", "S324", "S501", "S506", "S602", "S604", "S605", "PLW0120", "PLW0127", "PLW0128", "PLW0129",
+        "PLW0133", "PLW0711",
     ];
     let is = |list: &[&str]| list.iter().any(|start| rule.starts_with(start));
     // a field of a format that is not used, or a string without fields, harms nobody
@@ -174,7 +231,10 @@ mod tests {
         let text = format!("{LINE_OF_RUFF}\n{evil}\nnot json\n");
         let lint = parse(text.as_bytes(), "/w", Profile::Neutral, None);
         assert_eq!(lint.total, 1);
-        assert_eq!(lint.error, Some(Foreign::from("2 lines of its answer cannot be read")));
+        assert_eq!(
+            lint.error,
+            Some(Foreign::from("2 lines of its answer cannot be read"))
+        );
     }
 
     #[test]

@@ -129,12 +129,19 @@ fn typing(quality: &Quality) -> Result<(f64, String), String> {
         "{} of {} annotated, {}",
         types.annotated,
         plural(types.functions, "public function"),
-        if marked { "py.typed is there" } else { "no py.typed" }
+        if marked {
+            "py.typed is there"
+        } else {
+            "no py.typed"
+        }
     );
     Ok((share * ANNOTATED + if marked { MARKED } else { 0.0 }, why))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of a distribution are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a distribution are far below 2^52"
+)]
 fn float(count: u64) -> f64 {
     count as f64
 }
@@ -184,7 +191,11 @@ mod tests {
     }
 
     fn points(score: &Score, side: Side) -> f64 {
-        score.parts.iter().find(|part| part.side == side).map_or(-1.0, |part| part.points)
+        score
+            .parts
+            .iter()
+            .find(|part| part.side == side)
+            .map_or(-1.0, |part| part.points)
     }
 
     #[test]
@@ -192,7 +203,10 @@ mod tests {
         let score = score(&quality(0), &[]);
         let sum: f64 = score.parts.iter().map(|part| part.weight * part.points).sum();
         assert!((score.points - (sum / 100.0)).abs() < 0.05, "{score:?}");
-        assert_eq!(WEIGHTS.iter().map(|(_, weight)| *weight).sum::<f64>().to_string(), "100");
+        assert_eq!(
+            WEIGHTS.iter().map(|(_, weight)| *weight).sum::<f64>().to_string(),
+            "100"
+        );
         assert!((points(&score, Side::Typing) - 40.0).abs() < 0.1);
         assert!((points(&score, Side::Code) - 100.0).abs() < 0.1);
     }

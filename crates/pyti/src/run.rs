@@ -23,8 +23,8 @@ pub(crate) fn env(name: &str) -> Option<String> {
 
 /// Tasks that can be left out; what needs them is left out too.
 const TASKS: &[&str] = &[
-    "unpack", "inspect", "build", "metadata", "install", "start", "import", "scripts", "exercise",
-    "quality", "test",
+    "unpack", "inspect", "build", "metadata", "install", "start", "import", "scripts", "exercise", "quality",
+    "test",
 ];
 
 /// Jobs of a run, judged.

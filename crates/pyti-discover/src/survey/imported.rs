@@ -53,7 +53,10 @@ pub(super) fn of(modules: &[Module], own: &[String]) -> Vec<Imported> {
 
 fn is_neighbour(modules: &[Module], path: &str, top: &str) -> bool {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let beside = [format!("{folder}/{top}.py"), format!("{folder}/{top}/__init__.py")];
+    let beside = [
+        format!("{folder}/{top}.py"),
+        format!("{folder}/{top}/__init__.py"),
+    ];
     modules.iter().any(|module| beside.contains(&module.path))
 }
 

@@ -37,7 +37,9 @@ pub(super) fn of(root: &Path, tree: &dyn Tree) -> Vec<LimitedApi> {
 fn read(path: &Path) -> Result<Vec<String>, String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|e| e.to_string())?;
-    file.take(BYTES + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    file.take(BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
     if bytes.len() as u64 > BYTES {
         return Err(format!("it has more than {BYTES} bytes"));
     }
@@ -45,7 +47,7 @@ fn read(path: &Path) -> Result<Vec<String>, String> {
         .map_err(|error| format!("no 64-bit ELF file: {error}"))?;
     let mut symbols: Vec<String> = file
         .dynamic_symbols()
-        .filter(|symbol| symbol.is_undefined())
+        .filter(object::ObjectSymbol::is_undefined)
         .filter_map(|symbol| symbol.name().ok().map(str::to_owned))
         .filter(|name| name.starts_with("Py") || name.starts_with("_Py"))
         .take(SYMBOLS)

@@ -94,7 +94,10 @@ pub(crate) fn placed(path: &str) -> &str {
 /// The dotted name of a source.
 pub(crate) fn dotted(path: &str) -> String {
     let path = placed(path);
-    let stem = path.strip_suffix(".pyi").or(path.strip_suffix(".py")).unwrap_or(path);
+    let stem = path
+        .strip_suffix(".pyi")
+        .or(path.strip_suffix(".py"))
+        .unwrap_or(path);
     let stem = stem.strip_suffix("/__init__").unwrap_or(stem);
     stem.replace('/', ".").replace("-stubs", "")
 }
@@ -105,7 +108,15 @@ pub(crate) fn is_aside(path: &str) -> bool {
     let is = |name: &str| {
         matches!(
             name.trim_matches('_'),
-            "test" | "tests" | "doc" | "docs" | "example" | "examples" | "benchmark" | "benchmarks" | "scripts"
+            "test"
+                | "tests"
+                | "doc"
+                | "docs"
+                | "example"
+                | "examples"
+                | "benchmark"
+                | "benchmarks"
+                | "scripts"
         )
     };
     folders.split('/').any(is)
@@ -125,7 +136,9 @@ fn own_names(tree: &dyn Tree) -> Vec<String> {
             if below {
                 (!top.ends_with(".dist-info") && !top.ends_with(".data")).then_some(top)
             } else {
-                let code = [".py", ".pyi", ".so", ".pyd"].iter().any(|end| top.ends_with(end));
+                let code = [".py", ".pyi", ".so", ".pyd"]
+                    .iter()
+                    .any(|end| top.ends_with(end));
                 top.split('.').next().filter(|_| code)
             }
         })
@@ -138,7 +151,9 @@ fn own_names(tree: &dyn Tree) -> Vec<String> {
 
 fn code_lines(text: &str) -> u64 {
     let lines = text.lines().map(str::trim);
-    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).count() as u64
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .count() as u64
 }
 
 #[cfg(test)]
@@ -162,9 +177,15 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("own/__init__.py", "import os\nimport other\nfrom own import x\n\n# no\ndef f(a: int) -> int:\n    return a\n");
+        write(
+            "own/__init__.py",
+            "import os\nimport other\nfrom own import x\n\n# no\ndef f(a: int) -> int:\n    return a\n",
+        );
         write("own/py.typed", "");
-        write("own-1.dist-info/entry_points.txt", "[console_scripts]\nown = own:f\nbad = own:g\n");
+        write(
+            "own-1.dist-info/entry_points.txt",
+            "[console_scripts]\nown = own:f\nbad = own:g\n",
+        );
         let found = survey(folder.path(), None);
         assert_eq!(found.imports.len(), 1);
         assert_eq!(found.imports[0].module, "other");

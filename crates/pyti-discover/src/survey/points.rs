@@ -18,8 +18,14 @@ pub(super) fn of(modules: &[Module], tree: &dyn Tree) -> BTreeMap<String, Option
     let mut found = BTreeMap::new();
     for list in lists {
         let text = tree.text(list).unwrap_or_default();
-        for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '['])) {
-            let Some((_, target)) = line.split_once('=') else { continue };
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with(['#', '[']))
+        {
+            let Some((_, target)) = line.split_once('=') else {
+                continue;
+            };
             let target = target.split('[').next().unwrap_or_default().trim();
             if found.len() < LISTED {
                 found.insert(target.to_owned(), defined(modules, target));
@@ -33,7 +39,10 @@ fn defined(modules: &[Module], target: &str) -> Option<bool> {
     let (module, object) = target.split_once(':').unwrap_or((target, ""));
     let (module, object) = (module.trim(), object.trim());
     // a module that is not there is told by the list of modules; of compiled ones nothing is known
-    let source = &modules.iter().find(|m| m.name == module && m.path.ends_with(".py"))?.source;
+    let source = &modules
+        .iter()
+        .find(|m| m.name == module && m.path.ends_with(".py"))?
+        .source;
     let first = object.split('.').next().unwrap_or_default();
     if first.is_empty() {
         return Some(true);
@@ -76,12 +85,18 @@ fn binds(line: &Line, wanted: &str, open: &mut bool) -> bool {
         Some("async" | "for" | "with") => tokens.iter().any(|token| token.is_name(wanted)),
         Some("import" | "from") => {
             *open |= line.first() == Some("from") && tokens.iter().any(|token| token.is('*'));
-            let after = tokens.iter().position(|token| token.is_name("import")).unwrap_or(0);
+            let after = tokens
+                .iter()
+                .position(|token| token.is_name("import"))
+                .unwrap_or(0);
             tokens[after..].iter().any(|token| token.is_name(wanted))
         }
         _ => {
             let dynamic = ["exec", "globals", "setattr", "lazy_import", "__import__"];
-            *open |= tokens.iter().filter_map(Token::name).any(|name| dynamic.contains(&name));
+            *open |= tokens
+                .iter()
+                .filter_map(Token::name)
+                .any(|name| dynamic.contains(&name));
             // an assignment, plain, chained, with an annotation or of several
             let equals = tokens.iter().rposition(|token| token.is('='));
             equals.is_some_and(|at| tokens[..at].iter().any(|token| token.is_name(wanted)))
@@ -98,7 +113,10 @@ mod tests {
         let of = |text: &str| names(&crate::python::read(text), "main");
         assert_eq!(of("def main(): pass\n"), Some(true));
         assert_eq!(of("async def main():\n    pass\n"), Some(true));
-        assert_eq!(of("try:\n    from x import main\nexcept ImportError:\n    main = None\n"), Some(true));
+        assert_eq!(
+            of("try:\n    from x import main\nexcept ImportError:\n    main = None\n"),
+            Some(true)
+        );
         assert_eq!(of("import x as main\n"), Some(true));
         assert_eq!(of("main: object = x\n"), Some(true));
         assert_eq!(of("class A:\n    def main(self): pass\n"), Some(false));

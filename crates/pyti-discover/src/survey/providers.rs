@@ -19,13 +19,18 @@ pub(super) fn of(site_packages: &Path) -> Vec<Provider> {
     let entries = fs::read_dir(site_packages).into_iter().flatten().flatten();
     let mut found = BTreeMap::new();
     for entry in entries.take(DISTRIBUTIONS * 4) {
-        let Ok(folder) = entry.file_name().into_string() else { continue };
-        let Some(name) = folder.strip_suffix(".dist-info").and_then(|stem| stem.split('-').next()) else {
+        let Ok(folder) = entry.file_name().into_string() else {
+            continue;
+        };
+        let Some(name) = folder
+            .strip_suffix(".dist-info")
+            .and_then(|stem| stem.split('-').next())
+        else {
             continue;
         };
         let mut text = Vec::new();
-        let read = File::open(entry.path().join("RECORD"))
-            .and_then(|file| file.take(RECORD).read_to_end(&mut text));
+        let read =
+            File::open(entry.path().join("RECORD")).and_then(|file| file.take(RECORD).read_to_end(&mut text));
         if read.is_ok() && found.len() < DISTRIBUTIONS {
             found.insert(normal(name), modules(&String::from_utf8_lossy(&text)));
         }
@@ -51,7 +56,10 @@ fn modules(record: &str) -> Vec<String> {
         .collect();
     let packages: BTreeSet<&str> = paths
         .iter()
-        .filter_map(|path| path.strip_suffix("/__init__.py").or(path.strip_suffix("/__init__.pyi")))
+        .filter_map(|path| {
+            path.strip_suffix("/__init__.py")
+                .or(path.strip_suffix("/__init__.pyi"))
+        })
         .collect();
     let mut found = BTreeSet::new();
     for path in &paths {
@@ -61,7 +69,9 @@ fn modules(record: &str) -> Vec<String> {
             continue;
         }
         let parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-        let package = (1..=parts.len()).map(|n| parts[..n].join("/")).find(|p| packages.contains(p.as_str()));
+        let package = (1..=parts.len())
+            .map(|n| parts[..n].join("/"))
+            .find(|p| packages.contains(p.as_str()));
         let module = package.unwrap_or_else(|| {
             let mut parts = parts.clone();
             parts.push(stem);
@@ -82,6 +92,9 @@ mod tests {
     fn packages_modules_and_namespaces_are_told() {
         let record = "yaml/__init__.py,,\nyaml/x.py,,\n_yaml/__init__.py,,\ngoogle/cloud/storage/__init__.py,,\n\
                       six.py,,\n../../bin/x,,\nfast.cpython-313-x86_64-linux-gnu.so,,\nPyYAML-1.dist-info/RECORD,,\nns/m.py,,\n";
-        assert_eq!(modules(record), ["_yaml", "fast", "google.cloud.storage", "ns.m", "six", "yaml"]);
+        assert_eq!(
+            modules(record),
+            ["_yaml", "fast", "google.cloud.storage", "ns.m", "six", "yaml"]
+        );
     }
 }

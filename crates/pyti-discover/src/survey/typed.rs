@@ -18,7 +18,9 @@ pub(super) fn of(modules: &[Module], tree: &dyn Tree) -> Typing {
     let (mut packages, mut marked) = (BTreeSet::new(), BTreeSet::new());
     for path in tree.files() {
         let path = placed(path);
-        let Some((top, below)) = path.split_once('/') else { continue };
+        let Some((top, below)) = path.split_once('/') else {
+            continue;
+        };
         if top.ends_with(".dist-info") || top.ends_with(".data") {
             continue;
         }
@@ -100,7 +102,9 @@ fn functions(source: &Source) -> Vec<Annotated> {
             )),
             "def" => {
                 let public = (!name.starts_with('_') || name == "__init__")
-                    && blocks.iter().all(|(_, block)| *block == Block::Class { public: true });
+                    && blocks
+                        .iter()
+                        .all(|(_, block)| *block == Block::Class { public: true });
                 if public {
                     let method = !blocks.is_empty();
                     found.extend(annotated(line, start + 2, method, name == "__init__"));
@@ -163,7 +167,10 @@ mod tests {
     #[test]
     fn annotations_are_counted_as_written() {
         use Annotated::{NotAtAll, Partly, Wholly};
-        assert_eq!(of("def f(a: int, *b: str, c: dict[str, int] = {}, **d: X) -> None: ...\n"), [Wholly]);
+        assert_eq!(
+            of("def f(a: int, *b: str, c: dict[str, int] = {}, **d: X) -> None: ...\n"),
+            [Wholly]
+        );
         assert_eq!(of("def f(a, b: int) -> None: ...\n"), [Partly]);
         assert_eq!(of("def f(a: int): ...\n"), [Partly]);
         assert_eq!(of("def f(a): ...\n"), [NotAtAll]);
@@ -171,7 +178,10 @@ mod tests {
         assert_eq!(of("def f(*, a: int, b: int) -> int: ...\n"), [Wholly]);
         assert_eq!(of("def f(a: int, /, b: int) -> int: ...\n"), [Wholly]);
         assert_eq!(of("def f[T: int](a: T) -> T: ...\n"), [Wholly]);
-        assert_eq!(of("async def f(\n    a: int,\n    b=(1, 2),\n) -> int: ...\n"), [Partly]);
+        assert_eq!(
+            of("async def f(\n    a: int,\n    b=(1, 2),\n) -> int: ...\n"),
+            [Partly]
+        );
         assert_eq!(of("def f(a=lambda x: x) -> int: ...\n"), [Partly]);
     }
 

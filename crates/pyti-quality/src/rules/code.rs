@@ -8,7 +8,11 @@ use crate::ruff;
 const RULES: usize = 60;
 
 pub(super) fn remarks(quality: &Quality, found: &mut Vec<Remark>) {
-    for lint in quality.lints.iter().filter(|lint| lint.profile == Profile::Neutral) {
+    for lint in quality
+        .lints
+        .iter()
+        .filter(|lint| lint.profile == Profile::Neutral)
+    {
         of_lint(lint, found);
     }
 }
@@ -21,7 +25,12 @@ fn of_lint(lint: &Lint, found: &mut Vec<Remark>) {
         // only errors are asked for
         _ => Grade::Error,
     };
-    rules.sort_by_key(|rule| (std::cmp::Reverse(grade(&rule.rule)), std::cmp::Reverse(rule.times)));
+    rules.sort_by_key(|rule| {
+        (
+            std::cmp::Reverse(grade(&rule.rule)),
+            std::cmp::Reverse(rule.times),
+        )
+    });
     for rule in rules.into_iter().take(RULES) {
         let case = lint.cases.iter().find(|case| case.rule == rule.rule);
         found.push(Remark {
@@ -38,7 +47,9 @@ fn of_lint(lint: &Lint, found: &mut Vec<Remark>) {
 
 fn advice(tool: &str, case: Option<&LintCase>) -> String {
     match case {
-        Some(case) if case.fixable && tool == "ruff" => format!("`ruff check --select {} --fix` can mend it", case.rule),
+        Some(case) if case.fixable && tool == "ruff" => {
+            format!("`ruff check --select {} --fix` can mend it", case.rule)
+        }
         Some(case) if tool == "ruff" => format!("`ruff rule {}` tells why", case.rule),
         Some(case) => format!("`pylint --help-msg {}` tells why", case.rule),
         None => String::new(),
@@ -57,8 +68,14 @@ mod tests {
             tool: "ruff 1".into(),
             profile,
             rules: vec![
-                RuleCount { rule: "UP006".into(), times: 9 },
-                RuleCount { rule: "F821".into(), times: 1 },
+                RuleCount {
+                    rule: "UP006".into(),
+                    times: 9,
+                },
+                RuleCount {
+                    rule: "F821".into(),
+                    times: 1,
+                },
             ],
             ..Lint::default()
         }
@@ -70,7 +87,10 @@ mod tests {
         quality.lints = vec![lint(Profile::Neutral)];
         let mut found = Vec::new();
         remarks(&quality, &mut found);
-        let told: Vec<_> = found.iter().map(|remark| (remark.rule.as_str(), remark.more)).collect();
+        let told: Vec<_> = found
+            .iter()
+            .map(|remark| (remark.rule.as_str(), remark.more))
+            .collect();
         assert_eq!(told, [("ruff:F821", 0), ("ruff:UP006", 8)]);
     }
 

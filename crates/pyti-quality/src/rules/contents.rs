@@ -8,18 +8,64 @@ use crate::Beside;
 
 /// Names at the top that many projects would take by mistake.
 const COMMON: &[&str] = &[
-    "test", "tests", "testing", "doc", "docs", "example", "examples", "benchmark", "benchmarks", "build", "dist", "src",
-    "scripts", "tools", "data", "config", "bin", "lib", "utils", "util",
+    "test",
+    "tests",
+    "testing",
+    "doc",
+    "docs",
+    "example",
+    "examples",
+    "benchmark",
+    "benchmarks",
+    "build",
+    "dist",
+    "src",
+    "scripts",
+    "tools",
+    "data",
+    "config",
+    "bin",
+    "lib",
+    "utils",
+    "util",
 ];
 /// Modules that belong to the tree, not to what is installed.
 const STRAY: &[&str] = &[
-    "setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py", "test.py", "tests.py", "docs.py", "example.py",
-    "manage.py", "wscript", "__init__.py",
+    "setup.py",
+    "conftest.py",
+    "noxfile.py",
+    "tasks.py",
+    "fabfile.py",
+    "test.py",
+    "tests.py",
+    "docs.py",
+    "example.py",
+    "manage.py",
+    "wscript",
+    "__init__.py",
 ];
 /// Folders and files that editors, systems, tools and version control leave.
 const CLUTTER: &[&str] = &[
-    ".git", ".hg", ".svn", ".bzr", ".tox", ".nox", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis",
-    ".idea", ".vscode", ".ipynb_checkpoints", ".eggs", ".DS_Store", "__MACOSX", "Thumbs.db", "desktop.ini", ".coverage",
+    ".git",
+    ".hg",
+    ".svn",
+    ".bzr",
+    ".tox",
+    ".nox",
+    ".venv",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    ".idea",
+    ".vscode",
+    ".ipynb_checkpoints",
+    ".eggs",
+    ".DS_Store",
+    "__MACOSX",
+    "Thumbs.db",
+    "desktop.ini",
+    ".coverage",
     "node_modules",
 ];
 
@@ -31,7 +77,11 @@ pub(super) fn remarks(quality: &Quality, beside: &Beside<'_>, found: &mut Vec<Re
         .filter_map(|(path, _)| Some((path, path.as_str()?)))
         .collect();
     let matching = |test: &dyn Fn(&str) -> bool| -> Vec<&Foreign> {
-        paths.iter().filter(|(_, path)| test(path)).map(|(whole, _)| *whole).collect()
+        paths
+            .iter()
+            .filter(|(_, path)| test(path))
+            .map(|(whole, _)| *whole)
+            .collect()
     };
     reader(wheel, found);
     about(
@@ -53,16 +103,28 @@ pub(super) fn remarks(quality: &Quality, beside: &Beside<'_>, found: &mut Vec<Re
     }
     about(
         "wheel-stray-module",
-        &matching(&|path| STRAY.contains(&path) && !path.strip_suffix(".py").is_some_and(|stem| normal_is(wheel, stem))),
+        &matching(&|path| {
+            STRAY.contains(&path)
+                && !path
+                    .strip_suffix(".py")
+                    .is_some_and(|stem| normal_is(wheel, stem))
+        }),
         "lies at the top of the wheel",
         found,
     );
-    about("wheel-clutter", &matching(&is_clutter), "belongs to somebody's machine", found);
+    about(
+        "wheel-clutter",
+        &matching(&is_clutter),
+        "belongs to somebody's machine",
+        found,
+    );
     about(
         "wheel-nested-archive",
         // ensurepip and virtualenv carry wheels on purpose, in a folder that says so
         &matching(&|path| {
-            let bundled = ["_bundled", "bundled", "embed", "wheels", "testdata", "tests", "test"];
+            let bundled = [
+                "_bundled", "bundled", "embed", "wheels", "testdata", "tests", "test",
+            ];
             (path.ends_with(".whl") || path.ends_with(".egg"))
                 && !path.split('/').any(|part| bundled.contains(&part))
         }),
@@ -80,10 +142,16 @@ pub(super) fn remarks(quality: &Quality, beside: &Beside<'_>, found: &mut Vec<Re
         found,
     );
     let only_metadata = wheel.top_level.is_empty()
-        && paths.iter().all(|(_, path)| path.contains(".dist-info/") || path.contains(".data/"));
+        && paths
+            .iter()
+            .all(|(_, path)| path.contains(".dist-info/") || path.contains(".data/"));
     let needs_others = field(wheel, "Requires-Dist").is_some();
     if only_metadata && !needs_others && !paths.iter().any(|(_, path)| path.contains(".data/")) {
-        found.push(remark("wheel-empty", None, "it holds nothing but metadata, and requires nothing"));
+        found.push(remark(
+            "wheel-empty",
+            None,
+            "it holds nothing but metadata, and requires nothing",
+        ));
     }
     platform(wheel, &paths, found);
     compared(beside, found);
@@ -98,13 +166,16 @@ pub(super) fn remarks(quality: &Quality, beside: &Beside<'_>, found: &mut Vec<Re
 
 /// Whether a name at the top is the project's own.
 fn normal_is(wheel: &WheelContents, name: &str) -> bool {
-    field(wheel, "Name").is_some_and(|own| crate::requirement::normal(&own) == crate::requirement::normal(name))
+    field(wheel, "Name")
+        .is_some_and(|own| crate::requirement::normal(&own) == crate::requirement::normal(name))
 }
 
 /// What the reader of the archive found.
 fn reader(wheel: &WheelContents, found: &mut Vec<Remark>) {
-    let (record, other): (Vec<&String>, Vec<&String>) =
-        wheel.problems.iter().partition(|problem| problem.starts_with("RECORD"));
+    let (record, other): (Vec<&String>, Vec<&String>) = wheel
+        .problems
+        .iter()
+        .partition(|problem| problem.starts_with("RECORD"));
     for (id, problems) in [("wheel-record", record), ("wheel-reader", other)] {
         if let [first, rest @ ..] = &problems[..] {
             let mut told = remark(id, None, first.as_str());
@@ -117,26 +188,41 @@ fn reader(wheel: &WheelContents, found: &mut Vec<Remark>) {
 fn is_clutter(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
     path.split('/').any(|part| CLUTTER.contains(&part))
-        || [".orig", ".rej", ".swp", ".bak"].iter().any(|end| file.ends_with(end))
+        || [".orig", ".rej", ".swp", ".bak"]
+            .iter()
+            .any(|end| file.ends_with(end))
         || file.ends_with('~')
         || file.starts_with("._")
 }
 
 fn is_compiled(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
-    [".so", ".pyd", ".dylib", ".dll", ".exe", ".a"].iter().any(|end| file.ends_with(end)) || file.contains(".so.")
+    [".so", ".pyd", ".dylib", ".dll", ".exe", ".a"]
+        .iter()
+        .any(|end| file.ends_with(end))
+        || file.contains(".so.")
 }
 
 fn platform(wheel: &WheelContents, paths: &[(&Foreign, &str)], found: &mut Vec<Remark>) {
     let any = |tag: &Foreign| tag.as_str().is_some_and(|tag| tag.ends_with("-any"));
     let for_all = !wheel.tags.is_empty() && wheel.tags.iter().all(any);
-    let compiled: Vec<&Foreign> =
-        paths.iter().filter(|(_, path)| is_compiled(path)).map(|(whole, _)| *whole).collect();
+    let compiled: Vec<&Foreign> = paths
+        .iter()
+        .filter(|(_, path)| is_compiled(path))
+        .map(|(whole, _)| *whole)
+        .collect();
     // launchers for Windows are the same everywhere
-    let linux = paths.iter().any(|(_, path)| is_compiled(path) && !path.ends_with(".exe") && !path.ends_with(".dll"));
+    let linux = paths
+        .iter()
+        .any(|(_, path)| is_compiled(path) && !path.ends_with(".exe") && !path.ends_with(".dll"));
     let extension = wheel.extensions.first();
     if for_all && let Some(extension) = extension {
-        about("wheel-pure-with-binaries", &[extension], "is compiled, and the wheel is for any platform", found);
+        about(
+            "wheel-pure-with-binaries",
+            &[extension],
+            "is compiled, and the wheel is for any platform",
+            found,
+        );
     } else if !for_all
         && !wheel.tags.is_empty()
         && compiled.is_empty()
@@ -153,7 +239,9 @@ fn platform(wheel: &WheelContents, paths: &[(&Foreign, &str)], found: &mut Vec<R
 
 /// The wheel beside a build of the sdist.
 fn compared(beside: &Beside<'_>, found: &mut Vec<Remark>) {
-    let Some(comparison) = beside.comparison else { return };
+    let Some(comparison) = beside.comparison else {
+        return;
+    };
     // another release of the build backend writes other metadata, and puts licences elsewhere
     let own = |list: &'_ [Foreign]| -> Vec<Foreign> {
         let is = |path: &&Foreign| {
@@ -180,7 +268,10 @@ fn compared(beside: &Beside<'_>, found: &mut Vec<Remark>) {
 fn next_day_at_most(today: &str) -> String {
     let mut parts = today.splitn(3, '-');
     let (year, month) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-    let day: u32 = parts.next().and_then(|day| day.get(..2)?.parse().ok()).unwrap_or(31);
+    let day: u32 = parts
+        .next()
+        .and_then(|day| day.get(..2)?.parse().ok())
+        .unwrap_or(31);
     // the 32nd sorts after every day of the month, and before the next month's second
     if day >= 28 {
         let (y, m): (u32, u32) = (year.parse().unwrap_or(9999), month.parse().unwrap_or(12));
@@ -255,7 +346,10 @@ mod tests {
     #[test]
     fn a_wheel_of_nothing_is_told_from_one_that_only_requires() {
         let mut quality = good();
-        quality.wheel.files.retain(|(path, _)| path.lossy().contains("dist-info"));
+        quality
+            .wheel
+            .files
+            .retain(|(path, _)| path.lossy().contains("dist-info"));
         quality.wheel.top_level.clear();
         quality.types.marked.clear();
         assert_eq!(broken(&quality), Vec::<String>::new());
@@ -297,7 +391,11 @@ mod tests {
                 comparison: None,
                 today: Some(today),
             };
-            assert_eq!(!broken_beside(&quality, &beside).is_empty(), future, "{newest} on {today}");
+            assert_eq!(
+                !broken_beside(&quality, &beside).is_empty(),
+                future,
+                "{newest} on {today}"
+            );
         }
     }
 }

@@ -8,6 +8,15 @@ use pyti_model::quality::{ImportKind, Imported, Provider, Quality, Remark};
 use super::{fields, remark};
 use crate::requirement::{self, Requirement};
 
+/// What reads its data, fills in modules of the standard library, or is used by being there.
+const BY_BEING_THERE: &[&str] = &[
+    "tzdata",
+    "colorama",
+    "setuptools",
+    "wheel",
+    "typing-extensions",
+    "pip",
+];
 /// What every environment with an installer has.
 const WITH_INSTALLERS: &[&str] = &["pip"];
 
@@ -42,7 +51,10 @@ fn given_by<'a>(module: &str, providers: &'a [Provider]) -> Vec<&'a Provider> {
 
 /// Whether one is the other or lies in it: `google.cloud` may mean `google.cloud.storage`.
 fn overlaps(one: &str, other: &str) -> bool {
-    let within = |short: &str, long: &str| long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let within = |short: &str, long: &str| {
+        long.strip_prefix(short)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
     within(one, other) || within(other, one)
 }
 
@@ -64,18 +76,51 @@ fn named_like(name: &str, module: &str) -> bool {
 /// Modules whose distributions are named otherwise, of those that are often asked for by an extra.
 fn known(module: &str) -> Option<&'static str> {
     const TABLE: &[(&str, &str)] = &[
-        ("yaml", "pyyaml"), ("PIL", "pillow"), ("cv2", "opencv-python"), ("bs4", "beautifulsoup4"),
-        ("sklearn", "scikit-learn"), ("skimage", "scikit-image"), ("OpenSSL", "pyopenssl"), ("Crypto", "pycryptodome"),
-        ("jwt", "pyjwt"), ("dateutil", "python-dateutil"), ("dotenv", "python-dotenv"), ("git", "gitpython"),
-        ("google", "protobuf"), ("magic", "python-magic"), ("MySQLdb", "mysqlclient"), ("psycopg2", "psycopg2-binary"),
-        ("serial", "pyserial"), ("usb", "pyusb"), ("zmq", "pyzmq"), ("win32api", "pywin32"), ("win32con", "pywin32"),
-        ("pythoncom", "pywin32"), ("pkg_resources", "setuptools"), ("socks", "pysocks"), ("multipart", "python-multipart"),
-        ("jose", "python-jose"), ("lzma", "backports-lzma"), ("brotli", "brotli"), ("OpenGL", "pyopengl"),
-        ("IPython", "ipython"), ("attr", "attrs"), ("docx", "python-docx"), ("ldap", "python-ldap"),
-        ("snappy", "python-snappy"), ("MySQL", "mysql-connector-python"), ("mysql", "mysql-connector-python"),
-        ("gi", "pygobject"), ("wx", "wxpython"), ("markdown", "markdown"), ("slugify", "python-slugify"),
+        ("yaml", "pyyaml"),
+        ("PIL", "pillow"),
+        ("cv2", "opencv-python"),
+        ("bs4", "beautifulsoup4"),
+        ("sklearn", "scikit-learn"),
+        ("skimage", "scikit-image"),
+        ("OpenSSL", "pyopenssl"),
+        ("Crypto", "pycryptodome"),
+        ("jwt", "pyjwt"),
+        ("dateutil", "python-dateutil"),
+        ("dotenv", "python-dotenv"),
+        ("git", "gitpython"),
+        ("google", "protobuf"),
+        ("magic", "python-magic"),
+        ("MySQLdb", "mysqlclient"),
+        ("psycopg2", "psycopg2-binary"),
+        ("serial", "pyserial"),
+        ("usb", "pyusb"),
+        ("zmq", "pyzmq"),
+        ("win32api", "pywin32"),
+        ("win32con", "pywin32"),
+        ("pythoncom", "pywin32"),
+        ("pkg_resources", "setuptools"),
+        ("socks", "pysocks"),
+        ("multipart", "python-multipart"),
+        ("jose", "python-jose"),
+        ("lzma", "backports-lzma"),
+        ("brotli", "brotli"),
+        ("OpenGL", "pyopengl"),
+        ("IPython", "ipython"),
+        ("attr", "attrs"),
+        ("docx", "python-docx"),
+        ("ldap", "python-ldap"),
+        ("snappy", "python-snappy"),
+        ("MySQL", "mysql-connector-python"),
+        ("mysql", "mysql-connector-python"),
+        ("gi", "pygobject"),
+        ("wx", "wxpython"),
+        ("markdown", "markdown"),
+        ("slugify", "python-slugify"),
     ];
-    TABLE.iter().find(|(name, _)| *name == module).map(|(_, distribution)| *distribution)
+    TABLE
+        .iter()
+        .find(|(name, _)| *name == module)
+        .map(|(_, distribution)| *distribution)
 }
 
 fn imports(quality: &Quality, requirements: &[Requirement], found: &mut Vec<Remark>) {
@@ -85,25 +130,26 @@ fn imports(quality: &Quality, requirements: &[Requirement], found: &mut Vec<Rema
     let hard = |import: &&Imported| import.kind == ImportKind::Hard && !import.aside;
     for import in quality.imports.iter().filter(hard) {
         let providers = given_by(&import.module, &quality.providers);
-        let by_requirement = providers.iter().any(|provider| declared.contains(provider.name.as_str()))
-            || requirements.iter().any(|one| named_like(&one.name, &import.module));
+        let by_requirement = providers
+            .iter()
+            .any(|provider| declared.contains(provider.name.as_str()))
+            || requirements
+                .iter()
+                .any(|one| named_like(&one.name, &import.module));
         let top = import.module.split('.').next().unwrap_or_default();
         if by_requirement || WITH_INSTALLERS.contains(&top) || !told.insert(top.to_owned()) {
             continue;
         }
         let place = Some(import.place.clone());
-        match providers.first() {
-            Some(provider) => {
-                let sentence = format!(
-                    "{} is imported; only {} gives it, which no requirement of its own names",
-                    import.module, provider.name
-                );
-                found.push(remark("import-transitive", place, sentence));
-            }
-            None => {
-                let sentence = format!("{} is imported, and no requirement gives it", import.module);
-                found.push(remark("import-undeclared", place, sentence));
-            }
+        if let Some(provider) = providers.first() {
+            let sentence = format!(
+                "{} is imported; only {} gives it, which no requirement of its own names",
+                import.module, provider.name
+            );
+            found.push(remark("import-transitive", place, sentence));
+        } else {
+            let sentence = format!("{} is imported, and no requirement gives it", import.module);
+            found.push(remark("import-undeclared", place, sentence));
         }
     }
 }
@@ -113,13 +159,22 @@ fn unused(quality: &Quality, requirements: &[Requirement], found: &mut Vec<Remar
         // a distribution of requirements, or more imports than were listed
         return;
     }
-    // what reads its data, fills in modules of the standard library or is used by being there is not imported
-    const BY_BEING_THERE: &[&str] = &["tzdata", "colorama", "setuptools", "wheel", "typing-extensions", "pip"];
-    for one in requirements.iter().filter(|one| !one.of_extra && !one.conditional) {
-        let Some(provider) = quality.providers.iter().find(|provider| provider.name == one.name) else {
+    for one in requirements
+        .iter()
+        .filter(|one| !one.of_extra && !one.conditional)
+    {
+        let Some(provider) = quality
+            .providers
+            .iter()
+            .find(|provider| provider.name == one.name)
+        else {
             continue;
         };
-        let modules: Vec<&String> = provider.modules.iter().filter(|module| !module.starts_with('_')).collect();
+        let modules: Vec<&String> = provider
+            .modules
+            .iter()
+            .filter(|module| !module.starts_with('_'))
+            .collect();
         let imported = quality
             .imports
             .iter()
@@ -187,7 +242,11 @@ mod tests {
             ("Flask-Cors", "flask_cors"),
         ] {
             let mut quality = good();
-            set(&mut quality, "Requires-Dist", &["other", &format!("{requirement}; extra == 'x'")]);
+            set(
+                &mut quality,
+                "Requires-Dist",
+                &["other", &format!("{requirement}; extra == 'x'")],
+            );
             quality.imports.push(imported(module, ImportKind::Hard));
             assert_eq!(broken(&quality), NOTHING, "{requirement}");
         }
@@ -210,7 +269,11 @@ mod tests {
         let mut quality = good();
         set(&mut quality, "Requires-Dist", &["other", "(>=1)"]);
         assert_eq!(broken(&quality), ["requirement-invalid"]);
-        set(&mut quality, "Requires-Dist", &["other @ https://other.example/other.whl"]);
+        set(
+            &mut quality,
+            "Requires-Dist",
+            &["other @ https://other.example/other.whl"],
+        );
         assert_eq!(broken(&quality), ["requirement-url"]);
     }
 }

@@ -29,7 +29,10 @@ fn age(wheel: &WheelContents, found: &mut Vec<Remark>) {
     if let Some(version) = field(wheel, "Metadata-Version") {
         let numbers: Vec<u32> = version.split('.').filter_map(|n| n.trim().parse().ok()).collect();
         if numbers.as_slice() < [2, 1].as_slice() {
-            let sentence = format!("its metadata is of version {}, older than 2.1 of 2017", visible(&version));
+            let sentence = format!(
+                "its metadata is of version {}, older than 2.1 of 2017",
+                visible(&version)
+            );
             found.push(remark("metadata-old", None, sentence));
         }
     }
@@ -65,7 +68,11 @@ fn presence(wheel: &WheelContents, found: &mut Vec<Remark>) {
 
 fn python(wheel: &WheelContents, found: &mut Vec<Remark>) {
     let Some(text) = field(wheel, "Requires-Python") else {
-        found.push(remark("requires-python-missing", None, "it does not say which interpreters it runs on"));
+        found.push(remark(
+            "requires-python-missing",
+            None,
+            "it does not say which interpreters it runs on",
+        ));
         return;
     };
     if let Err(error) = uv_pep440::VersionSpecifiers::from_str(&text) {
@@ -76,10 +83,14 @@ fn python(wheel: &WheelContents, found: &mut Vec<Remark>) {
         return;
     }
     let capped = text.split(',').map(str::trim).find(|part| {
-        part.starts_with('<') || (part.starts_with("~=") && part.matches('.').count() == 1) || *part == "==3.*"
+        part.starts_with('<')
+            || (part.starts_with("~=") && part.matches('.').count() == 1)
+            || *part == "==3.*"
     });
     // `<4` harms nobody yet, and is written by some tools on their own
-    if let Some(part) = capped.filter(|part| !part.trim_start_matches(['<', '=', '~']).trim().starts_with('4') && part.starts_with('<')) {
+    if let Some(part) = capped.filter(|part| {
+        !part.trim_start_matches(['<', '=', '~']).trim().starts_with('4') && part.starts_with('<')
+    }) {
         let sentence = format!("Requires-Python has the upper bound {}", visible(part));
         found.push(remark("requires-python-capped", None, sentence));
     }
@@ -88,7 +99,8 @@ fn python(wheel: &WheelContents, found: &mut Vec<Remark>) {
 fn classifiers(quality: &Quality, found: &mut Vec<Remark>) {
     let wheel = &quality.wheel;
     let lowest = requires_at_least(wheel);
-    let specifiers = field(wheel, "Requires-Python").and_then(|text| uv_pep440::VersionSpecifiers::from_str(&text).ok());
+    let specifiers =
+        field(wheel, "Requires-Python").and_then(|text| uv_pep440::VersionSpecifiers::from_str(&text).ok());
     for classifier in fields(wheel, "Classifier") {
         if !classifier.contains(" :: ") {
             let sentence = format!("the classifier {} has no parts", visible(&classifier));
@@ -108,14 +120,21 @@ fn classifiers(quality: &Quality, found: &mut Vec<Remark>) {
             [2, _] => lowest.is_some_and(|lowest| lowest >= (3, 0)),
             // any patch release counts: `>=3.8.1` is for 3.8
             [major, minor] => specifiers.as_ref().is_some_and(|all| {
-                let lets_in = |text: String| uv_pep440::Version::from_str(&text).is_ok_and(|v| all.contains(&v));
-                ![0, 1, 2, 5, 10, 20, 99].iter().any(|patch| lets_in(format!("{major}.{minor}.{patch}")))
+                let lets_in =
+                    |text: String| uv_pep440::Version::from_str(&text).is_ok_and(|v| all.contains(&v));
+                ![0, 1, 2, 5, 10, 20, 99]
+                    .iter()
+                    .any(|patch| lets_in(format!("{major}.{minor}.{patch}")))
             }),
             _ => false,
         };
         if excluded {
             let wanted = field(wheel, "Requires-Python").unwrap_or_default();
-            let sentence = format!("a classifier names Python {}, and Requires-Python is {}", visible(version), visible(&wanted));
+            let sentence = format!(
+                "a classifier names Python {}, and Requires-Python is {}",
+                visible(version),
+                visible(&wanted)
+            );
             found.push(remark("classifier-contradicts-python", None, sentence));
         }
     }
@@ -126,7 +145,11 @@ fn licence(wheel: &WheelContents, found: &mut Vec<Remark>) {
     let classified = fields(wheel, "Classifier").any(|text| text.starts_with("License :: "));
     if let Some(text) = &expression {
         if let Err(error) = spdx::Expression::parse_mode(text, spdx::ParseMode::STRICT) {
-            let sentence = format!("the licence expression {} is none: {}", visible(text), visible(&error.reason.to_string()));
+            let sentence = format!(
+                "the licence expression {} is none: {}",
+                visible(text),
+                visible(&error.reason.to_string())
+            );
             found.push(remark("licence-expression-invalid", None, sentence));
         }
         if classified {
@@ -134,15 +157,25 @@ fn licence(wheel: &WheelContents, found: &mut Vec<Remark>) {
             found.push(remark("licence-expression-and-classifier", None, sentence));
         }
     } else if field(wheel, "License").is_none() && !classified {
-        found.push(remark("licence-missing", None, "it does not say under which licence it is"));
+        found.push(remark(
+            "licence-missing",
+            None,
+            "it does not say under which licence it is",
+        ));
     }
     let words = ["licen", "copying", "copyright", "notice", "unlicense", "authors"];
     let has_text = wheel.files.iter().any(|(path, _)| {
         let path = path.lossy().to_lowercase();
-        words.iter().any(|word| path.rsplit('/').next().is_some_and(|file| file.contains(word)) || path.contains("/licenses/"))
+        words.iter().any(|word| {
+            path.rsplit('/').next().is_some_and(|file| file.contains(word)) || path.contains("/licenses/")
+        })
     });
     if !has_text && wheel.files_total == wheel.files.len() as u64 {
-        found.push(remark("licence-file-missing", None, "no file in it holds the text of a licence"));
+        found.push(remark(
+            "licence-file-missing",
+            None,
+            "no file in it holds the text of a licence",
+        ));
     }
 }
 
@@ -157,7 +190,9 @@ fn description(quality: &Quality, found: &mut Vec<Remark>) {
     if let [first, rest @ ..] = &rendered.complaints[..] {
         let mut at = place(&Foreign::from("METADATA"));
         at.line = None;
-        let line = first.line.map_or_else(String::new, |line| format!(" in line {line} of it"));
+        let line = first
+            .line
+            .map_or_else(String::new, |line| format!(" in line {line} of it"));
         let sentence = format!("its description does not render{line}: {}", first.text.visible());
         let mut told = remark("readme-does-not-render", Some(at), sentence);
         told.more = rest.len() as u64;
@@ -204,7 +239,10 @@ mod tests {
     fn interpreters_are_checked() {
         assert_eq!(of("Requires-Python", &[]), ["requires-python-missing"]);
         assert_eq!(of("Requires-Python", &["three"]), ["requires-python-invalid"]);
-        assert_eq!(of("Requires-Python", &[">=3.9,<3.13"]), ["requires-python-capped"]);
+        assert_eq!(
+            of("Requires-Python", &[">=3.9,<3.13"]),
+            ["requires-python-capped"]
+        );
         assert_eq!(of("Requires-Python", &[">=3.9,<4"]), NOTHING);
         assert_eq!(of("Requires-Python", &[">=3.9.1"]), NOTHING);
     }
@@ -228,8 +266,14 @@ mod tests {
 
     #[test]
     fn licences_are_checked() {
-        assert_eq!(of("License-Expression", &["MIT License"]), ["licence-expression-invalid"]);
-        assert_eq!(of("License-Expression", &["MIT AND (Apache-2.0 OR BSD-3-Clause)"]), NOTHING);
+        assert_eq!(
+            of("License-Expression", &["MIT License"]),
+            ["licence-expression-invalid"]
+        );
+        assert_eq!(
+            of("License-Expression", &["MIT AND (Apache-2.0 OR BSD-3-Clause)"]),
+            NOTHING
+        );
         assert_eq!(of("License-Expression", &["LicenseRef-Proprietary"]), NOTHING);
         assert_eq!(of("License-Expression", &[]), ["licence-missing"]);
         let mut quality = good();
@@ -239,15 +283,27 @@ mod tests {
         let both = ["License :: OSI Approved :: MIT License"];
         assert_eq!(of("Classifier", &both), ["licence-expression-and-classifier"]);
         let mut quality = good();
-        quality.wheel.files.retain(|(path, _)| !path.lossy().contains("LICENSE"));
+        quality
+            .wheel
+            .files
+            .retain(|(path, _)| !path.lossy().contains("LICENSE"));
         quality.wheel.files_total = quality.wheel.files.len() as u64;
         assert_eq!(broken(&quality), ["licence-file-missing"]);
     }
 
     #[test]
     fn descriptions_must_render() {
-        assert_eq!(of("Description-Content-Type", &["text/html"]), ["readme-type-unknown"]);
-        assert_eq!(of("Description-Content-Type", &["text/markdown; charset=UTF-8; variant=GFM"]), NOTHING);
+        assert_eq!(
+            of("Description-Content-Type", &["text/html"]),
+            ["readme-type-unknown"]
+        );
+        assert_eq!(
+            of(
+                "Description-Content-Type",
+                &["text/markdown; charset=UTF-8; variant=GFM"]
+            ),
+            NOTHING
+        );
         let mut quality = good();
         quality.rendered = Some(Rendered {
             by: "docutils".into(),

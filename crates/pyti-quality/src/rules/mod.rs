@@ -154,7 +154,10 @@ pub(crate) fn requires_at_least(wheel: &WheelContents) -> Option<(u32, u32)> {
             .or(part.strip_prefix("~="))
             .or(part.strip_prefix("=="))
             .or(part.strip_prefix('>'))?;
-        let mut numbers = version.trim().split('.').map(|n| n.trim_end_matches('*').parse().ok());
+        let mut numbers = version
+            .trim()
+            .split('.')
+            .map(|n| n.trim_end_matches('*').parse().ok());
         Some((numbers.next()??, numbers.next().flatten().unwrap_or(0)))
     });
     bounds.max()
@@ -169,9 +172,14 @@ pub(crate) mod tests {
         let mut quality = Quality::default();
         quality.wheel = WheelContents {
             filename: "good-1.0-py3-none-any.whl".into(),
-            files: ["good/__init__.py", "good/py.typed", "good-1.0.dist-info/METADATA", "good-1.0.dist-info/licenses/LICENSE"]
-                .map(|path| (path.into(), 10))
-                .into(),
+            files: [
+                "good/__init__.py",
+                "good/py.typed",
+                "good-1.0.dist-info/METADATA",
+                "good-1.0.dist-info/licenses/LICENSE",
+            ]
+            .map(|path| (path.into(), 10))
+            .into(),
             files_total: 4,
             metadata: [
                 ("Metadata-Version", "2.4"),
@@ -209,7 +217,10 @@ pub(crate) mod tests {
         quality
     }
 
-    pub(crate) fn imported(module: &str, kind: pyti_model::quality::ImportKind) -> pyti_model::quality::Imported {
+    pub(crate) fn imported(
+        module: &str,
+        kind: pyti_model::quality::ImportKind,
+    ) -> pyti_model::quality::Imported {
         pyti_model::quality::Imported {
             module: module.into(),
             kind,
@@ -228,7 +239,10 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn broken_beside(quality: &Quality, beside: &Beside<'_>) -> Vec<String> {
-        let mut rules: Vec<String> = remarks(quality, beside).into_iter().map(|remark| remark.rule).collect();
+        let mut rules: Vec<String> = remarks(quality, beside)
+            .into_iter()
+            .map(|remark| remark.rule)
+            .collect();
         rules.sort();
         rules.dedup();
         rules
@@ -263,11 +277,19 @@ pub(crate) mod tests {
         ]
         .concat();
         for rule in RULES {
-            assert!(sources.contains(&format!("\"{}\"", rule.id)), "nobody tells {}", rule.id);
+            assert!(
+                sources.contains(&format!("\"{}\"", rule.id)),
+                "nobody tells {}",
+                rule.id
+            );
         }
         for call in ["remark(", "about("] {
             for part in sources.split(call).skip(1) {
-                let Some(id) = part.trim_start().strip_prefix('"').and_then(|p| p.split('"').next()) else {
+                let Some(id) = part
+                    .trim_start()
+                    .strip_prefix('"')
+                    .and_then(|p| p.split('"').next())
+                else {
                     continue;
                 };
                 assert!(RULES.iter().any(|rule| rule.id == id), "{id} is not in the table");

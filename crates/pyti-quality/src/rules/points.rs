@@ -18,13 +18,25 @@ pub(super) fn remarks(quality: &Quality, found: &mut Vec<Remark>) {
         let is_main = module.ends_with("__main__");
         let missing = !wheel.modules.iter().any(|known| known == module) && !is_main;
         let sentence = if missing {
-            format!("{} of {} points to the module {module}, which is not there", point.name.visible(), point.group.visible())
+            format!(
+                "{} of {} points to the module {module}, which is not there",
+                point.name.visible(),
+                point.group.visible()
+            )
         } else if point.defined == Some(false) {
-            format!("{} of {} points to {object}, which that module does not define", point.name.visible(), point.group.visible())
+            format!(
+                "{} of {} points to {object}, which that module does not define",
+                point.name.visible(),
+                point.group.visible()
+            )
         } else {
             continue;
         };
-        found.push(remark("entry-point-dangling", None, pyti_model::Foreign::from(sentence).visible()));
+        found.push(remark(
+            "entry-point-dangling",
+            None,
+            pyti_model::Foreign::from(sentence).visible(),
+        ));
     }
 }
 

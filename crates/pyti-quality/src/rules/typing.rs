@@ -15,11 +15,17 @@ pub(super) fn remarks(quality: &Quality, found: &mut Vec<Remark>) {
     let mostly = types.annotated * 10 >= types.functions * 8;
     let thin = types.annotated * 2 < types.functions;
     if types.marked.is_empty() && mostly && !types.unmarked.is_empty() {
-        let sentence = format!("{} of {} public functions are annotated, and no py.typed says so", types.annotated, types.functions);
+        let sentence = format!(
+            "{} of {} public functions are annotated, and no py.typed says so",
+            types.annotated, types.functions
+        );
         found.push(remark("typing-unmarked", None, sentence));
     }
     if !types.marked.is_empty() && thin {
-        let sentence = format!("py.typed is there, and {} of {} public functions are annotated", types.annotated, types.functions);
+        let sentence = format!(
+            "py.typed is there, and {} of {} public functions are annotated",
+            types.annotated, types.functions
+        );
         found.push(remark("typing-marked-thin", None, sentence));
     }
 }

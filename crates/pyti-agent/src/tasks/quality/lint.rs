@@ -31,7 +31,11 @@ pub(super) fn ruff(
 ) -> Result<Vec<Reason>, TaskError> {
     let Some(lock) = ruff_lock() else {
         let why = format!("there is no ruff for {}", std::env::consts::ARCH);
-        return Ok(lacking(quality, "ruff", vec![Reason::new(ReasonCode::Testbed, why)]));
+        return Ok(lacking(
+            quality,
+            "ruff",
+            vec![Reason::new(ReasonCode::Testbed, why)],
+        ));
     };
     cx.progress("fetching ruff");
     let ruff = match tools::environment(cx, lock)? {
@@ -43,7 +47,9 @@ pub(super) fn ruff(
     let argv = rules::neutral(&program, quality, UNPACKED);
     let lowers = vec![Lower::Layer(unpacked.clone()), ruff.clone()];
     let (bytes, ended) = ask(cx, argv, lowers, UNPACKED)?;
-    quality.lints.push(rules::parse(&bytes, UNPACKED, Profile::Neutral, ended));
+    quality
+        .lints
+        .push(rules::parse(&bytes, UNPACKED, Profile::Neutral, ended));
     if let Some(tree) = tree
         && let Some(config) = own_configuration(tree)?
     {
@@ -57,14 +63,12 @@ pub(super) fn ruff(
 }
 
 /// pylint, of errors and warnings, on the wheel.
-pub(super) fn pylint(
-    cx: &Cx<'_>,
-    quality: &mut Quality,
-    unpacked: &Layer,
-) -> Result<Vec<Reason>, TaskError> {
+pub(super) fn pylint(cx: &Cx<'_>, quality: &mut Quality, unpacked: &Layer) -> Result<Vec<Reason>, TaskError> {
     let short = cx.context().order.plan.interpreter.short();
     if !asked::runs_on(&short) {
-        quality.missing.push(format!("pylint: it does not run on Python {short}"));
+        quality
+            .missing
+            .push(format!("pylint: it does not run on Python {short}"));
         return Ok(Vec::new());
     }
     cx.progress("fetching pylint");
@@ -90,9 +94,7 @@ fn ask(
     let job = cx.context();
     // a plain shell knows only descriptors of one digit
     let into = format!("exec \"$@\" >/proc/self/fd/{RESULTS_FD}");
-    let mut whole: Vec<String> = ["/bin/sh", "-c", &into, "sh"]
-        .map(str::to_owned)
-        .into();
+    let mut whole: Vec<String> = ["/bin/sh", "-c", &into, "sh"].map(str::to_owned).into();
     whole.extend(argv);
     let mut command = reading(job, whole, &[]);
     command.lowers = lowers;
@@ -100,8 +102,16 @@ fn ask(
     let done = job.run(cx, &mut command)?;
     let mut ended = bad_end(&done.effect).map(|how| {
         let said = done.effect.stderr.text();
-        let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim();
-        Foreign::from(if first.is_empty() { how } else { format!("{how}: {first}") })
+        let first = said
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("")
+            .trim();
+        Foreign::from(if first.is_empty() {
+            how
+        } else {
+            format!("{how}: {first}")
+        })
     });
     if done.results_dropped > 0 && ended.is_none() {
         ended = Some(Foreign::from("its answer is too long to be read as a whole"));
@@ -116,7 +126,9 @@ fn own_configuration(tree: &Layer) -> Result<Option<&'static str>, TaskError> {
             continue;
         };
         let text = String::from_utf8_lossy(&bytes);
-        let says = |line: &str| line.trim_start().starts_with("[tool.ruff") || line.trim_start().starts_with("tool.ruff");
+        let says = |line: &str| {
+            line.trim_start().starts_with("[tool.ruff") || line.trim_start().starts_with("tool.ruff")
+        };
         if name != "pyproject.toml" || text.lines().any(says) {
             return Ok(Some(name));
         }

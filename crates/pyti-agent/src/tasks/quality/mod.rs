@@ -58,7 +58,10 @@ pub(crate) fn quality(cx: &Cx<'_>) -> Ended {
     for reason in without {
         job.because(cx, reason);
     }
-    Ok(Outcome::warnings(format!("not everything could be looked at: {}", first.code.meaning())))
+    Ok(Outcome::warnings(format!(
+        "not everything could be looked at: {}",
+        first.code.meaning()
+    )))
 }
 
 /// The wheel, unpacked and surveyed; or how that ended.

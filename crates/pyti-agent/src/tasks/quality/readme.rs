@@ -24,12 +24,16 @@ pub(super) fn render(
         return Ok(Vec::new());
     }
     if facts.metadata_cut {
-        quality.missing.push("the description: it is too long to be tried".to_owned());
+        quality
+            .missing
+            .push("the description: it is too long to be tried".to_owned());
         return Ok(Vec::new());
     }
     let short = cx.context().order.plan.interpreter.short();
     if !pyti_quality::at_least(&short, (3, 9)) {
-        quality.missing.push(format!("the description: docutils does not run on Python {short}"));
+        quality.missing.push(format!(
+            "the description: docutils does not run on Python {short}"
+        ));
         return Ok(Vec::new());
     }
     cx.progress("fetching docutils");
