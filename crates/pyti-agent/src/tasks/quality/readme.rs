@@ -1,4 +1,4 @@
-//! Whether the description renders. Markdown always does: every text is CommonMark. reStructuredText is tried, by
+//! Whether the description renders. Markdown always does: every text is `CommonMark`. reStructuredText is tried, by
 //! docutils with the settings by which indexes show it, in a box.
 
 use pyti_archive::metadata;
