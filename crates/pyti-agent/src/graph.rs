@@ -16,8 +16,9 @@ use crate::job::Job;
 use crate::tasks::lock::{Wish, lock_and_put};
 use crate::tasks::{
     BUILD_ENVIRONMENT, BUILD_LOCK, DYNAMIC_REQUIRES, FACTS, FIRST_BUILD_ENVIRONMENT, FIRST_BUILD_LOCK,
-    INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TEST_CHOICE, TEST_ENVIRONMENT, TEST_LOCK, TREE,
-    WHEEL, Wheel, build, environment, import, install, provoke, quality, source, start, test, wheel,
+    INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TAKEN, TEST_CHOICE, TEST_ENVIRONMENT,
+    TEST_LOCK, TREE, WHEEL, Wheel, build, coverage, environment, import, install, provoke, quality, source, start,
+    test, wheel,
 };
 
 /// Tasks that prepare others: shown folded.
@@ -262,6 +263,7 @@ fn from_wheel(b: &mut Builder<'_>) {
 }
 
 fn tests(b: &mut Builder<'_>, archive: String) {
+    let again = archive.clone();
     b.add("lock-test", |t| {
         t.needs(&WHEEL)
             .needs(&FACTS)
@@ -288,7 +290,22 @@ fn tests(b: &mut Builder<'_>, archive: String) {
             .needs(&TEST_LOCK)
             .needs(&TEST_CHOICE)
             .needs(&TEST_ENVIRONMENT)
+            .produces(&TAKEN)
             .weight(2)
-            .run(move |cx| test::test(cx, &archive));
+            .run(move |cx| test::test(cx, &again));
     });
+    if b.plan.coverage {
+        b.add("coverage", |t| {
+            t.after("test")
+                .wants(&TAKEN)
+                .needs(&INSPECTION)
+                .needs(&TREE)
+                .needs(&FACTS)
+                .needs(&RUNTIME_LOCK)
+                .needs(&INSTALLED)
+                .on_failure(Effect::Warn)
+                .weight(2)
+                .run(move |cx| coverage::coverage(cx, &archive));
+        });
+    }
 }

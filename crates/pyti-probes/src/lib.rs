@@ -4,6 +4,7 @@
 //! over a pipe of its own, one JSON object a line; code of the package runs in the same process and may forge or
 //! spoil it, so everything is parsed as hostile and called *claimed by the process*.
 
+pub mod cover;
 pub mod exercise;
 pub mod hook;
 pub mod import;
@@ -27,6 +28,8 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
         ("pytest_boot.py", include_str!("../probes/pytest_boot.py")),
         ("unittest_run.py", include_str!("../probes/unittest_run.py")),
         ("doctest_run.py", include_str!("../probes/doctest_run.py")),
+        ("pyti_cover.py", include_str!("../probes/pyti_cover.py")),
+        ("cover_report.py", include_str!("../probes/cover_report.py")),
         ("script_run.py", include_str!("../probes/script_run.py")),
     ]
 }

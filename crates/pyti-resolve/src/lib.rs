@@ -10,6 +10,7 @@ pub mod interpreters;
 pub mod lock;
 pub mod planfile;
 pub mod requirements;
+pub mod tools;
 pub mod uv;
 
 pub use lock::environment_key;

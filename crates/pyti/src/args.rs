@@ -166,6 +166,9 @@ pub(crate) struct RunArgs {
     /// Run the tests so many times, each time in a pristine box, and tell which change their mind
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100))]
     pub(crate) repeat: Option<u32>,
+    /// Run the tests once more and measure how much of the distribution they run
+    #[arg(long)]
+    pub(crate) coverage: bool,
     /// Start this service beside the tests, whether they seem to want it or not; `none` starts none at all
     #[arg(long = "service", value_name = "NAME")]
     pub(crate) services: Vec<String>,

@@ -24,7 +24,7 @@ pub(crate) fn env(name: &str) -> Option<String> {
 /// Tasks that can be left out; what needs them is left out too.
 const TASKS: &[&str] = &[
     "unpack", "inspect", "build", "metadata", "install", "start", "import", "scripts", "exercise", "quality",
-    "test",
+    "test", "coverage",
 ];
 
 /// Jobs of a run, judged.
@@ -176,7 +176,7 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         repeat: args.repeat.unwrap_or(0),
         services: args.services.clone(),
         overrides: Vec::new(),
-        coverage: false,
+        coverage: args.coverage,
         quality: (args.quality || args.pylint) && !args.skip.iter().any(|task| task == "quality"),
         pylint: args.pylint,
         first_only: false,

@@ -1,6 +1,7 @@
 //! The tasks: one step each, with what it needs and what it makes.
 
 pub(crate) mod build;
+pub(crate) mod coverage;
 pub(crate) mod environment;
 pub(crate) mod import;
 pub(crate) mod install;
@@ -49,6 +50,8 @@ pub(crate) const INSTALLED: Key<Installed> = Key::new("installed");
 pub(crate) const TEST_LOCK: Key<lock::Locked> = Key::new("test lock");
 /// The recipe that is run first.
 pub(crate) const TEST_CHOICE: Key<test::Choice> = Key::new("test choice");
+/// What gave the tests' result.
+pub(crate) const TAKEN: Key<coverage::Taken> = Key::new("what gave the result");
 /// Where its tests run.
 pub(crate) const TEST_ENVIRONMENT: Key<Environment> = Key::new("test environment");
 

@@ -4,7 +4,7 @@
 //! ([`pyti_discover::escalate`]); every attempt is kept, and the best honest one gives the result.
 
 mod flaky;
-mod one;
+pub(crate) mod one;
 mod wanted;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,9 +21,10 @@ use pyti_model::raw::{Attempt, AttemptResult, AttemptUse, RawData, Recipe, Runne
 pub(crate) use wanted::{Choice, lock_runtime, lock_test};
 
 use self::one::{Bench, Ran, Setting};
+use super::coverage::Taken;
 use super::environment::{self, Made};
 use super::lock::Locked;
-use super::{INSPECTION, INSTALLED, TEST_CHOICE, TEST_ENVIRONMENT, TEST_LOCK, TREE};
+use super::{INSPECTION, INSTALLED, TAKEN, TEST_CHOICE, TEST_ENVIRONMENT, TEST_LOCK, TREE};
 use crate::job::{Cx, Ended};
 use crate::services;
 
@@ -273,7 +274,10 @@ impl Story {
         let missed = escalate::unserved(&raw, &ran.said, &ran.ports);
         services::add_missed(&mut raw.services, &job.order.plan, &missed);
         let mut bad_end = ran.bad_end;
-        for (_, more) in besides {
+        let (mut more_settings, mut more_s) = (Vec::new(), 0.0);
+        for (with, more) in besides {
+            more_settings.push(with);
+            more_s += more.wall_s;
             add(&mut raw, more.raw);
             bad_end = bad_end.or(more.bad_end);
         }
@@ -288,8 +292,19 @@ impl Story {
             job.because(cx, Reason::new(ReasonCode::FlakyTests, flaky::sentence(&flaky)));
         }
         raw.flaky = flaky;
+        let again = Taken {
+            besides: more_settings,
+            counts: raw.counts,
+            finished: raw.finished,
+            limited: ran.limit.is_some(),
+            wall_s: ran.wall_s + more_s,
+            setting: setting.clone(),
+        };
         let (counts, finished, warned) = (raw.counts, raw.finished, !raw.flaky.is_empty());
         job.keep(cx, RawData::Test(Box::new(raw)));
+        if cx.put(&TAKEN, again).is_err() {
+            return Outcome::failure("what gave the result cannot be passed on");
+        }
         if let Some(limit) = ran.limit {
             return Outcome::failure(format!("ended by a limit: {limit:?}").to_lowercase());
         }

@@ -12,6 +12,7 @@ use pyti_model::raw::{Inspection, Recipe, Test};
 use pyti_probes::test;
 use pyti_sandbox::{Lower, RESULTS_FD};
 
+use super::super::coverage::{Kit, switches_off};
 use super::super::{Environment, Installed, install};
 use crate::commands::{self, INVOCATION};
 use crate::job::{Cx, bad_end};
@@ -63,6 +64,26 @@ pub(crate) struct Ran {
 
 /// Runs them.
 pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<Ran, TaskError> {
+    go(cx, bench, setting, None).map(|(ran, _)| ran)
+}
+
+/// Runs them, unwatched, with coverage.py listening; its data are left at `data` in the layers that come back.
+pub(crate) fn run_measured(
+    cx: &Cx<'_>,
+    bench: &Bench<'_>,
+    setting: &Setting,
+    kit: &Kit,
+    data: &str,
+) -> Result<(Ran, Vec<Lower>), TaskError> {
+    go(cx, bench, setting, Some((kit, data)))
+}
+
+fn go(
+    cx: &Cx<'_>,
+    bench: &Bench<'_>,
+    setting: &Setting,
+    measured: Option<(&Kit, &str)>,
+) -> Result<(Ran, Vec<Lower>), TaskError> {
     let job = cx.context();
     let plan = &job.order.plan;
     let (installed, recipe) = (bench.installed, &setting.recipe);
@@ -72,9 +93,13 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
     } else {
         format!("{SOURCE}/{}", layout.cwd)
     };
+    let mut arguments = layout.arguments.clone();
+    if measured.is_some() && switches_off(setting) {
+        arguments.push("--no-cov".to_owned());
+    }
     let request = test::Request {
         recipe,
-        arguments: &layout.arguments,
+        arguments: &arguments,
         tree: SOURCE,
         subject_modules: &installed.facts.top_level,
         site_packages: &installed.site_packages,
@@ -109,10 +134,18 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
     commands::add_probes(job, &mut command)?;
     // thousands of files that a database makes are told by no list
     command.filled.push(pyti_services::FOLDER.into());
-    let done = job.observe(cx, &mut command, Phase::Test)?;
+    let done = match measured {
+        None => job.observe(cx, &mut command, Phase::Test)?,
+        Some((kit, data)) => {
+            kit.equip(job, &mut command, data, &installed.facts.top_level)?;
+            job.run(cx, &mut command)?
+        }
+    };
     // it may have been repeated: the last one counts
     let number = job.commands(cx).saturating_sub(1);
     job.leave(cx, &done, &command);
+    let mut layers = vec![Lower::Layer(done.layer.clone())];
+    layers.extend(command.lowers.iter().cloned());
     let (offered, results) = offer.came(&done.results);
     let (mut raw, loss) = test::parse(&results);
     job.lost(cx, loss);
@@ -128,7 +161,7 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
         (None, Exit::Signal(_)) => Death::Signal,
         (None, Exit::Code(_)) => Death::Exited,
     };
-    Ok(Ran {
+    let ran = Ran {
         raw,
         hidden: layout.hide,
         death,
@@ -138,7 +171,8 @@ pub(crate) fn run(cx: &Cx<'_>, bench: &Bench<'_>, setting: &Setting) -> Result<R
         ports: services::ports(&done.trace),
         wall_s: effect.cost.wall_s,
         command: number,
-    })
+    };
+    Ok((ran, layers))
 }
 
 /// The last 64 KiB of a text.
