@@ -53,7 +53,7 @@ pub(crate) struct Kit {
     /// Its files, in the agent's root.
     source: PathBuf,
     /// Keeps the layer that they lie in, when the cache could not take them.
-    _layer: Option<Lower>,
+    _lower: Lower,
 }
 
 impl Kit {
@@ -290,21 +290,20 @@ fn kit(cx: &Cx<'_>) -> Result<Result<Kit, (CoverageOff, String)>, TaskError> {
         ready: provided.ready,
         packages: provided.packages,
     };
-    let (lower, folder) = match environment::make(cx, &locked)? {
-        Made::Kept(Lower::Folder(folder)) => (None, folder),
-        Made::Kept(Lower::Layer(layer)) | Made::Lost(Lower::Layer(layer), _) => {
-            let folder = layer.path();
-            (Some(Lower::Layer(layer)), folder)
-        }
-        Made::Lost(Lower::Folder(folder), _) => (None, folder),
+    let lower = match environment::make(cx, &locked)? {
+        Made::Kept(lower) | Made::Lost(lower, _) => lower,
         Made::Failed(reason) => {
             return Ok(Err((CoverageOff::NotHad, reason.detail.lossy().into_owned())));
         }
     };
+    let folder = match &lower {
+        Lower::Folder(folder) => folder.clone(),
+        Lower::Layer(layer) => layer.path(),
+    };
     Ok(Ok(Kit {
         version: tool.version,
         source: folder.join(job.site_packages().trim_start_matches('/')),
-        _layer: lower,
+        _lower: lower,
     }))
 }
 
