@@ -17,8 +17,8 @@ use crate::tasks::lock::{Wish, lock_and_put};
 use crate::tasks::{
     BUILD_ENVIRONMENT, BUILD_LOCK, DYNAMIC_REQUIRES, FACTS, FIRST_BUILD_ENVIRONMENT, FIRST_BUILD_LOCK,
     INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TAKEN, TEST_CHOICE, TEST_ENVIRONMENT,
-    TEST_LOCK, TREE, WHEEL, Wheel, build, coverage, environment, import, install, provoke, quality, source, start,
-    test, wheel,
+    TEST_LOCK, TREE, WHEEL, Wheel, build, coverage, environment, import, install, provoke, quality, source,
+    start, test, wheel,
 };
 
 /// Tasks that prepare others: shown folded.
