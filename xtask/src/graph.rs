@@ -33,6 +33,7 @@ const ORDER: &[&str] = &[
     "pyti-feed",
     "pyti-store",
     "pyti-command",
+    "pyti-remote",
     "pyti",
     "xtask",
 ];

@@ -110,7 +110,7 @@ pub(crate) fn ink(severity: Severity) -> Ink {
 }
 
 /// Colour of a verdict.
-pub(crate) fn verdict_ink(verdict: Verdict) -> Ink {
+pub fn verdict_ink(verdict: Verdict) -> Ink {
     match verdict {
         Verdict::Clean => Ink::Good,
         Verdict::Notable | Verdict::Inconclusive => Ink::Notice,

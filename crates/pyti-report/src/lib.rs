@@ -31,13 +31,15 @@ use pyti_judge::{JobRecord, Judgement};
 pub use diff::{diff_html, diff_json, diff_terminal};
 pub use explain::{NoFinding, explain};
 pub use export::{events_csv, indicators, package_analysis, sarif};
-pub use findings::{Found, findings};
+pub use findings::{Found, findings, verdict_ink};
 pub use junit::{JUnitError, junit};
 pub use markdown::markdown;
 pub use page::html;
+pub use paint::{Ink, status_ink};
 pub use several::several;
 pub use summary::summary;
 pub use terminal::{file_line, header_line, task_line, terminal, verdict_lines};
+pub use words::{bytes, seconds};
 
 /// One target on one interpreter: the job of its wheel, of its sdist, or both.
 pub struct Run<'a> {

@@ -7,17 +7,22 @@ use crate::Look;
 
 /// What a piece of text is, so that a colour can stand beside the word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ink {
+pub enum Ink {
+    /// As it should be.
     Good,
+    /// To be looked at.
     Notice,
+    /// Not as it should be.
     Bad,
+    /// Less important.
     Quiet,
+    /// More important.
     Strong,
 }
 
 impl Look {
     /// Paints text, when colour is wanted.
-    pub(crate) fn ink(&self, ink: Ink, text: &str) -> String {
+    pub fn ink(&self, ink: Ink, text: &str) -> String {
         if !self.colour || text.is_empty() {
             return text.to_owned();
         }
@@ -32,7 +37,7 @@ impl Look {
     }
 
     /// Text for this terminal: with `--ascii` what is no ASCII becomes an escape (our own signs a like letter).
-    pub(crate) fn plain(&self, text: &str) -> String {
+    pub fn plain(&self, text: &str) -> String {
         if !self.ascii || text.is_ascii() {
             return text.to_owned();
         }
@@ -52,7 +57,7 @@ impl Look {
     }
 
     /// Cuts a line to `columns`, with a mark and never in the middle of a character.
-    pub(crate) fn cut(&self, text: &str, columns: usize) -> String {
+    pub fn cut(&self, text: &str, columns: usize) -> String {
         if text.width() <= columns {
             return text.to_owned();
         }
@@ -73,7 +78,7 @@ impl Look {
     }
 
     /// Breaks text between words into lines of at most `columns`.
-    pub(crate) fn wrap(&self, text: &str, columns: usize) -> Vec<String> {
+    pub fn wrap(&self, text: &str, columns: usize) -> Vec<String> {
         let columns = columns.max(16);
         let mut lines = vec![String::new()];
         for word in text.split(' ') {
@@ -92,7 +97,7 @@ impl Look {
     }
 
     /// The columns that a block takes: the terminal's, within what reads well.
-    pub(crate) fn columns(&self) -> usize {
+    pub fn columns(&self) -> usize {
         self.width.clamp(32, 100)
     }
 }
@@ -112,7 +117,7 @@ pub(crate) fn glyph(result: TaskResult, look: &Look) -> (&'static str, Ink) {
 }
 
 /// Ink of a status.
-pub(crate) fn status_ink(status: Status) -> Ink {
+pub fn status_ink(status: Status) -> Ink {
     match status {
         Status::Pass | Status::Load | Status::Install => Ink::Good,
         Status::Fail | Status::Crash | Status::Killed | Status::Broken => Ink::Bad,

@@ -3,7 +3,7 @@
 use pyti_model::effect::Limit;
 
 /// Seconds for people: `3 ms`, `0.1 s`, `1.4 s`, `2 min 5 s`.
-pub(crate) fn seconds(s: f64) -> String {
+pub fn seconds(s: f64) -> String {
     if !s.is_finite() || s < 0.0 {
         return "unknown time".to_owned();
     }
@@ -33,7 +33,7 @@ fn whole(s: f64) -> u64 {
 }
 
 /// Bytes for people, decimal: `412 B`, `41 kB`, `1.3 MB`.
-pub(crate) fn bytes(n: u64) -> String {
+pub fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if n < 1000 {
         return format!("{n} B");

@@ -54,6 +54,16 @@ impl Folders {
         &self.cache
     }
 
+    /// What cannot.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The data of a service of this user: the controller's folder.
+    pub fn service(&self) -> PathBuf {
+        self.data.join("service")
+    }
+
     /// Content-addressed distributions.
     pub fn files(&self) -> Result<PathBuf, FoldersError> {
         make(self.cache.join("files"))

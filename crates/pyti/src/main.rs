@@ -1,9 +1,12 @@
 //! `pyti`: the command line of PyTI. Arguments in, text out; nothing is decided here.
 
+mod admin;
 mod against;
 mod args;
 mod audit;
 mod cache;
+mod caller;
+mod carry;
 mod config;
 mod diff;
 mod doctor;
@@ -16,7 +19,10 @@ mod runs;
 mod safety;
 mod session;
 mod shell;
+mod shown;
 mod side_by_side;
+mod submit;
+mod worker;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -54,6 +60,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn clock_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// The program is its own helper: what runs in boxes is started by a hidden verb.
 fn hidden_verb(arguments: &[OsString]) -> Option<ExitCode> {
     let verb = arguments.get(1)?.to_str()?;
@@ -72,6 +84,7 @@ fn hidden_verb(arguments: &[OsString]) -> Option<ExitCode> {
         pyti_services::VERB => pyti_services::main(rest()),
         pyti_services::SMTP_VERB => pyti_services::smtp(rest()),
         pyti_discover::survey::VERB => pyti_discover::survey::main(rest()),
+        pyti_remote::carry::VERB => carry::main(),
         pyti_index::parse::VERB => pyti_index::parse::main(rest()),
         _ => return None,
     })
@@ -93,6 +106,11 @@ fn dispatch(args: Args) -> anyhow::Result<u8> {
         Command::Rules(options) => safety::rules(&options),
         Command::Recipe(options) => recipe::recipe(&options, &look),
         Command::Doctor => doctor::doctor(&look),
+        Command::Worker(options) => worker::worker(*options),
+        Command::Submit(options) => submit::submit(&options, &look),
+        Command::Status(options) => submit::status(&options, &look),
+        Command::Watch(options) => submit::watch(&options, &look),
+        Command::Admin(options) => admin::admin(options, &look),
         Command::Cache(options) => cache::cache(options),
         Command::Config(options) => config::command(&options),
         Command::Schema => {

@@ -113,6 +113,9 @@ fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(WorkerError::Tool(error)) = cause.downcast_ref::<WorkerError>() {
         return Some(error.hint().to_owned());
     }
+    if let Some(error) = cause.downcast_ref::<crate::caller::CallerError>() {
+        return error.hint().map(str::to_owned);
+    }
     if let Some(Nothing::NoProject { suggestions, .. }) = cause.downcast_ref::<Nothing>() {
         return suggestions.first().map(|name| format!("pyti run {name}"));
     }

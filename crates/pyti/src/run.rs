@@ -96,6 +96,16 @@ pub(crate) fn interpreters(config: &Config, folders: &Folders) -> anyhow::Result
     Ok(chosen)
 }
 
+/// Targets of a file, one a line.
+pub(crate) fn targets_of(list: &std::path::Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
 /// Every target on every interpreter.
 fn pieces(args: &RunArgs, config: &Config, folders: &Folders) -> anyhow::Result<Vec<Piece>> {
     if let Some(path) = &args.plan {
@@ -109,13 +119,7 @@ fn pieces(args: &RunArgs, config: &Config, folders: &Folders) -> anyhow::Result<
     }
     let mut texts = args.targets.clone();
     if let Some(list) = &args.list {
-        let text =
-            std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
-        let lines = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        texts.extend(lines.map(str::to_owned));
+        texts.extend(targets_of(list)?);
     }
     let interpreters = interpreters(config, folders)?;
     let mut pieces = Vec::new();

@@ -70,7 +70,29 @@ pub(crate) struct Finished {
     pub(crate) piece: usize,
 }
 
-fn stop_on_signal(stop: Stop) {
+/// Opens the caches and the index.
+pub(crate) async fn open_worker(config: &Config, folders: Folders, offline: bool) -> anyhow::Result<Worker> {
+    let overrides = pyti_index::config::Overrides {
+        index_url: config.index_url.as_ref().map(|v| v.value.clone()),
+        remember_in: Some(folders.index()?),
+        ..Default::default()
+    };
+    let found =
+        tokio::task::spawn_blocking(move || pyti_index::config::Settings::discover(&env, &overrides)).await?;
+    let index = found.context("the index is not configured")?;
+    let program = std::env::current_exe().context("cannot find the program itself")?;
+    let settings = Settings {
+        index,
+        offline,
+        folders,
+        program,
+        at_once: 2,
+    };
+    Ok(Worker::open(settings, &env).await?)
+}
+
+/// The first signal stops in order, the second at once.
+pub(crate) fn stop_on_signal(stop: Stop) {
     tokio::spawn(async move {
         let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
         match terminate {
@@ -101,24 +123,7 @@ impl<'a> Session<'a> {
         look: &'a Look,
     ) -> anyhow::Result<Self> {
         let runs = Runs::new(folders.runs()?);
-        let overrides = pyti_index::config::Overrides {
-            index_url: config.index_url.as_ref().map(|v| v.value.clone()),
-            remember_in: Some(folders.index()?),
-            ..Default::default()
-        };
-        let found =
-            tokio::task::spawn_blocking(move || pyti_index::config::Settings::discover(&env, &overrides))
-                .await?;
-        let index = found.context("the index is not configured")?;
-        let program = std::env::current_exe().context("cannot find the program itself")?;
-        let settings = Settings {
-            index,
-            offline,
-            folders,
-            program,
-            at_once: 2,
-        };
-        let worker = Worker::open(settings, &env).await?;
+        let worker = open_worker(config, folders, offline).await?;
         let stop = Stop::new();
         stop_on_signal(stop.clone());
         Ok(Self {
