@@ -102,25 +102,18 @@ impl Listener for Opened {
 fn request(order: &WorkOrder, interpreter: Interpreter, limits: &Limits) -> Request {
     let options = &order.spec.options;
     Request {
-        interpreter,
-        only: None,
         skip: options.skip.clone(),
         env: options.env.clone(),
         pre: options.pre,
         exclude_newer: options.exclude_newer.clone(),
         limits: options.limits.clone().unwrap_or_else(|| limits.clone()),
         installer: options.installer,
-        max_bytes: u64::MAX,
         hash_seed: options.hash_seed,
         watch: options.watch(),
         exercise: options.exercise,
         allow: options.allow.clone(),
         repeat: options.repeat,
-        first_only: false,
-        guise: 0,
-        coverage: false,
-        services: Vec::new(),
-        overrides: Vec::new(),
+        ..Request::plain(interpreter)
     }
 }
 

@@ -61,6 +61,35 @@ pub struct Request {
     pub first_only: bool,
 }
 
+impl Request {
+    /// What `pyti run` asks for without any option: everything, watched.
+    pub fn plain(interpreter: Interpreter) -> Self {
+        Self {
+            interpreter,
+            only: None,
+            skip: Vec::new(),
+            env: BTreeMap::new(),
+            pre: false,
+            exclude_newer: None,
+            limits: Limits::default(),
+            installer: Installer::Uv,
+            max_bytes: u64::MAX,
+            hash_seed: 0,
+            watch: Watch::On,
+            exercise: false,
+            allow: Vec::new(),
+            repeat: 0,
+            services: Vec::new(),
+            overrides: Vec::new(),
+            coverage: false,
+            quality: false,
+            pylint: false,
+            guise: 0,
+            first_only: false,
+        }
+    }
+}
+
 /// What a target came to before any box was opened.
 #[derive(Debug)]
 pub struct Prepared {
