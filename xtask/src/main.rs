@@ -48,10 +48,7 @@ enum Task {
         check: bool,
     },
     /// Runs real distributions of the configured index and compares with a table
-    Acceptance {
-        /// Only targets that contain this
-        filter: Option<String>,
-    },
+    Acceptance(acceptance::Options),
     /// Runs the harmless packages that behave like harmful ones, and compares with their table
     Corpus(corpus::Options),
     /// Runs real distributions that harm nobody: none may be called suspicious or harmful
@@ -67,7 +64,7 @@ fn main() -> ExitCode {
         Task::Test { yes, filter } => test(yes, filter.as_deref()),
         Task::Bench { rounds, filter } => bench::run(rounds, filter.as_deref()),
         Task::Schema { check } => schema::run(check),
-        Task::Acceptance { filter } => acceptance::run(filter.as_deref()),
+        Task::Acceptance(options) => acceptance::run(&options),
         Task::Corpus(options) => corpus::run(&options),
         Task::Benign(options) => benign::run(&options),
         Task::Recordings(options) => recordings::run(&options),
