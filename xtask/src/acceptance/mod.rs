@@ -52,7 +52,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let wanted: Vec<&Row> = rows
         .iter()
-        .filter(|row| options.only.is_empty() || options.only.iter().any(|name| row.target.starts_with(name.as_str())))
+        .filter(|row| {
+            options.only.is_empty()
+                || options
+                    .only
+                    .iter()
+                    .any(|name| row.target.starts_with(name.as_str()))
+        })
         .collect();
     if wanted.is_empty() {
         bail!("no row of xtask/acceptance.toml begins so");
@@ -69,7 +75,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         fs::write(&path, page::markdown(&all)).with_context(|| format!("cannot write {}", path.display()))?;
         say("wrote docs/acceptance.md");
     }
-    let wrong = shown.iter().filter(|one| one.seen.is_some() && !one.agrees()).count();
+    let wrong = shown
+        .iter()
+        .filter(|one| one.seen.is_some() && !one.agrees())
+        .count();
     if wrong > 0 {
         bail!("{wrong} distributions came to something else");
     }
@@ -95,7 +104,9 @@ impl<'a> Shown<'a> {
 
     /// Whether status, reason and count are as the table has them.
     fn agrees(&self) -> bool {
-        self.seen.as_ref().is_some_and(|seen| seen.against(self.row).is_empty())
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| seen.against(self.row).is_empty())
     }
 }
 
@@ -113,7 +124,12 @@ fn one(pyti: &Path, row: &Row, options: &Options, folder: &Path) {
             keep(&place(folder, row, "json"), &seen);
             let problems = seen.against(row);
             let word = if problems.is_empty() { "ok   " } else { "WRONG" };
-            say(&format!("{word} {:<28} {} {}", row.target, seen.words(), problems.join("; ")));
+            say(&format!(
+                "{word} {:<28} {} {}",
+                row.target,
+                seen.words(),
+                problems.join("; ")
+            ));
             seen
         }
     };

@@ -82,7 +82,8 @@ fn attempt(pyti: &Path, seen: &Seen) -> Result<Naive, String> {
         .stdin(Stdio::null())
         .output()
         .map_err(|e| e.to_string())?;
-    let summary: Value = serde_json::from_slice(&ran.stdout).map_err(|_| "it cannot be installed with pytest".to_owned())?;
+    let summary: Value =
+        serde_json::from_slice(&ran.stdout).map_err(|_| "it cannot be installed with pytest".to_owned())?;
     let run = summary["run"].as_str().unwrap_or_default();
     let script = format!(
         "cd /home/dev/src && timeout -s INT -k 20 {LIMIT_S} pytest -q -p no:cacheprovider --color=no >/tmp/said 2>&1; echo exit=$?; tail -n 60 /tmp/said\n"
@@ -101,7 +102,10 @@ fn attempt(pyti: &Path, seen: &Seen) -> Result<Naive, String> {
     let text = String::from_utf8_lossy(&shell.stdout);
     parse(&text).ok_or_else(|| {
         let complaint = String::from_utf8_lossy(&shell.stderr);
-        format!("it cannot be installed with pytest: {}", complaint.lines().last().unwrap_or_default())
+        format!(
+            "it cannot be installed with pytest: {}",
+            complaint.lines().last().unwrap_or_default()
+        )
     })
 }
 
@@ -116,9 +120,17 @@ fn output(command: &mut Command) -> Result<Vec<u8>, String> {
 
 /// Reads what the shell printed: the exit code, and the last lines of pytest.
 fn parse(text: &str) -> Option<Naive> {
-    let exit = text.lines().find_map(|line| line.strip_prefix("exit="))?.trim().parse().ok()?;
+    let exit = text
+        .lines()
+        .find_map(|line| line.strip_prefix("exit="))?
+        .trim()
+        .parse()
+        .ok()?;
     let counts = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().map(|word| word.trim_end_matches(',')).collect();
+        let words: Vec<&str> = line
+            .split_whitespace()
+            .map(|word| word.trim_end_matches(','))
+            .collect();
         let of = |names: &[&str]| -> u64 {
             words
                 .windows(2)
@@ -126,9 +138,16 @@ fn parse(text: &str) -> Option<Naive> {
                 .filter_map(|pair| pair[0].parse::<u64>().ok())
                 .sum()
         };
-        (of(&["passed"]), of(&["failed", "error", "errors"]), of(&["skipped"]))
+        (
+            of(&["passed"]),
+            of(&["failed", "error", "errors"]),
+            of(&["skipped"]),
+        )
     };
-    let last = text.lines().rev().find(|line| line.contains(" in ") && counts(line) != (0, 0, 0));
+    let last = text
+        .lines()
+        .rev()
+        .find(|line| line.contains(" in ") && counts(line) != (0, 0, 0));
     let (passed, failed, skipped) = last.map(counts).unwrap_or_default();
     // an error while collecting is no test that failed
     let collected = passed + skipped > 0 || exit == 1;
@@ -152,13 +171,26 @@ mod tests {
 
     #[test]
     fn the_last_line_of_pytest_is_read() {
-        let naive = parse("exit=1\nFAILED a.py::b\n2 failed, 10 passed, 3 skipped, 1 warning in 0.50s\n").unwrap();
-        assert_eq!((naive.passed, naive.failed, naive.skipped, naive.exit), (10, 2, 3, Some(1)));
-        let broken = parse("exit=2\nERROR tests/a.py\n!!! Interrupted: 1 error during collection !!!\n1 error in 0.10s\n").unwrap();
+        let naive =
+            parse("exit=1\nFAILED a.py::b\n2 failed, 10 passed, 3 skipped, 1 warning in 0.50s\n").unwrap();
+        assert_eq!(
+            (naive.passed, naive.failed, naive.skipped, naive.exit),
+            (10, 2, 3, Some(1))
+        );
+        let broken = parse(
+            "exit=2\nERROR tests/a.py\n!!! Interrupted: 1 error during collection !!!\n1 error in 0.10s\n",
+        )
+        .unwrap();
         assert_eq!((broken.passed, broken.failed), (0, 0));
         assert_eq!(broken.words(), "collection error");
-        assert_eq!(parse("exit=5\nno tests ran in 0.00s\n").unwrap().words(), "no tests");
-        assert_eq!(parse("exit=4\nERROR: usage: pytest\n").unwrap().words(), "usage error");
+        assert_eq!(
+            parse("exit=5\nno tests ran in 0.00s\n").unwrap().words(),
+            "no tests"
+        );
+        assert_eq!(
+            parse("exit=4\nERROR: usage: pytest\n").unwrap().words(),
+            "usage error"
+        );
         assert_eq!(parse("nothing"), None);
     }
 }

@@ -5,7 +5,10 @@ use super::Shown;
 /// For a terminal.
 pub(crate) fn terminal(shown: &[Shown<'_>]) -> String {
     let naive = shown.iter().any(|one| one.naive.is_some());
-    let mut text = format!("{:<28} {:<22} {:>8}  {:<44} {:>8}", "distribution", "expected", "tests", "seen", "tests");
+    let mut text = format!(
+        "{:<28} {:<22} {:>8}  {:<44} {:>8}",
+        "distribution", "expected", "tests", "seen", "tests"
+    );
     if naive {
         text.push_str("  naive");
     }
@@ -15,7 +18,11 @@ pub(crate) fn terminal(shown: &[Shown<'_>]) -> String {
             Some(seen) => (seen.words(), seen.passed.to_string()),
             None => ("not run yet".to_owned(), String::new()),
         };
-        let mark = if one.seen.is_none() || one.agrees() { ' ' } else { '!' };
+        let mark = if one.seen.is_none() || one.agrees() {
+            ' '
+        } else {
+            '!'
+        };
         let seen: String = seen.chars().take(44).collect();
         text.push_str(&format!(
             "{:<28} {:<22} {:>8} {mark}{seen:<44} {passed:>8}",
@@ -24,7 +31,13 @@ pub(crate) fn terminal(shown: &[Shown<'_>]) -> String {
             one.row.passed.map_or_else(String::new, |n| n.to_string()),
         ));
         if naive {
-            text.push_str(&format!("  {}", one.naive.as_ref().map(super::naive::Naive::words).unwrap_or_default()));
+            text.push_str(&format!(
+                "  {}",
+                one.naive
+                    .as_ref()
+                    .map(super::naive::Naive::words)
+                    .unwrap_or_default()
+            ));
         }
         text.push('\n');
     }
@@ -48,7 +61,12 @@ fn summary(shown: &[Shown<'_>]) -> String {
 fn beside(shown: &[Shown<'_>]) -> String {
     let tried: Vec<_> = shown
         .iter()
-        .filter_map(|one| Some((one.seen.as_ref()?, one.naive.as_ref().filter(|naive| naive.exit.is_some())?)))
+        .filter_map(|one| {
+            Some((
+                one.seen.as_ref()?,
+                one.naive.as_ref().filter(|naive| naive.exit.is_some())?,
+            ))
+        })
         .collect();
     let naive: u64 = tried.iter().map(|(_, naive)| naive.passed).sum();
     let ours: u64 = tried.iter().map(|(seen, _)| seen.passed).sum();
@@ -70,9 +88,20 @@ pub(crate) fn markdown(shown: &[Shown<'_>]) -> String {
     let seen = || shown.iter().filter_map(|one| one.seen.as_ref());
     let day = |when: &str| when.chars().take(10).collect::<String>();
     let newest = seen().map(|seen| day(&seen.when)).max().unwrap_or_default();
-    let oldest = seen().map(|seen| day(&seen.when)).filter(|day| !day.is_empty()).min().unwrap_or_default();
-    let when = if newest == oldest { newest } else { format!("{oldest} to {newest}") };
-    let python = seen().map(|seen| seen.python.as_str()).find(|python| !python.is_empty()).unwrap_or("");
+    let oldest = seen()
+        .map(|seen| day(&seen.when))
+        .filter(|day| !day.is_empty())
+        .min()
+        .unwrap_or_default();
+    let when = if newest == oldest {
+        newest
+    } else {
+        format!("{oldest} to {newest}")
+    };
+    let python = seen()
+        .map(|seen| seen.python.as_str())
+        .find(|python| !python.is_empty())
+        .unwrap_or("");
     let mut text = format!(
         "# Acceptance\n\n\
          Real distributions of a public index, what they must come to, and what PyTI makes of them: `cargo xtask acceptance --naive --write`,\n\
@@ -83,7 +112,11 @@ pub(crate) fn markdown(shown: &[Shown<'_>]) -> String {
          {}.\n\n\
          | distribution | what is special | expected | tests | seen | passed | other | naive |\n|---|---|---|---:|---|---:|---|---|\n",
         summary(shown),
-        if shown.iter().all(|one| one.seen.is_some()) { "Every row was run." } else { "Rows that say so were not run." },
+        if shown.iter().all(|one| one.seen.is_some()) {
+            "Every row was run."
+        } else {
+            "Rows that say so were not run."
+        },
         capital(&beside(shown)),
     );
     for one in shown {
@@ -97,20 +130,36 @@ pub(crate) fn markdown(shown: &[Shown<'_>]) -> String {
             Some(seen) => {
                 let mark = if one.agrees() { "" } else { "**≠** " };
                 let mut other = Vec::new();
-                for (count, word) in [(seen.failed, "failed"), (seen.skipped, "skipped"), (seen.deselected, "deselected")] {
+                for (count, word) in [
+                    (seen.failed, "failed"),
+                    (seen.skipped, "skipped"),
+                    (seen.deselected, "deselected"),
+                ] {
                     if count > 0 {
                         other.push(format!("{count} {word}"));
                     }
                 }
-                (format!("{mark}{}", seen.words()), number(seen.passed), other.join(", "))
+                (
+                    format!("{mark}{}", seen.words()),
+                    number(seen.passed),
+                    other.join(", "),
+                )
             }
             None => ("not run".to_owned(), String::new(), String::new()),
         };
-        let naive = one.naive.as_ref().map(super::naive::Naive::words).unwrap_or_default();
+        let naive = one
+            .naive
+            .as_ref()
+            .map(super::naive::Naive::words)
+            .unwrap_or_default();
         text.push_str(&format!(
             "| {} | {} | {} | {} | {} | {passed} | {other} | {} |\n",
             cell(&row.target),
-            cell(&row.class),
+            cell(&if row.note.is_empty() {
+                row.class.clone()
+            } else {
+                format!("{}; {}", row.class, row.note)
+            }),
             cell(&expected),
             row.passed.map_or_else(String::new, number),
             cell(&said),
@@ -120,15 +169,29 @@ pub(crate) fn markdown(shown: &[Shown<'_>]) -> String {
     text.push_str("\n## What differs, and why\n\n");
     let mut any = false;
     for one in shown {
-        let Some(seen) = one.seen.as_ref().filter(|_| !one.agrees()) else { continue };
+        let Some(seen) = one.seen.as_ref().filter(|_| !one.agrees()) else {
+            continue;
+        };
         any = true;
-        let why = if one.row.differs.is_empty() { "Not understood yet." } else { &one.row.differs };
-        text.push_str(&format!("- **{}**: {}; seen {}. {why}\n", cell(&one.row.target), seen.against(one.row).join("; "), cell(&seen.words())));
+        let why = if one.row.differs.is_empty() {
+            "Not understood yet."
+        } else {
+            &one.row.differs
+        };
+        text.push_str(&format!(
+            "- **{}**: {}; seen {}. {why}\n",
+            cell(&one.row.target),
+            seen.against(one.row).join("; "),
+            cell(&seen.words())
+        ));
     }
     if !any {
         text.push_str("Nothing.\n");
     }
-    let noted: Vec<_> = shown.iter().filter(|one| one.agrees() && !one.row.differs.is_empty()).collect();
+    let noted: Vec<_> = shown
+        .iter()
+        .filter(|one| one.agrees() && !one.row.differs.is_empty())
+        .collect();
     if !noted.is_empty() {
         text.push_str("\n## What agrees and is worth a word\n\n");
         for one in noted {
@@ -152,7 +215,9 @@ fn number(count: u64) -> String {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// Text for a cell of a table: what a package says stays on its line.

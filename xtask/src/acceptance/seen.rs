@@ -64,7 +64,9 @@ pub(crate) fn run(pyti: &Path, row: &Row) -> Seen {
 
 /// The day, in UTC: `2026-11-25`.
 fn today() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     day(since.as_secs() / 86_400)
 }
 
@@ -75,7 +77,10 @@ fn day(days: u64) -> String {
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let (day, month) = (of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) = (
+        of_year - (153 * shifted + 2) / 5 + 1,
+        if shifted < 10 { shifted + 3 } else { shifted - 9 },
+    );
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
 }
@@ -90,14 +95,24 @@ impl Seen {
         let has = |kind: &str| files.iter().any(|file| file["kind"] == kind);
         let tasks = summary["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
         let unpacked = |task: &Value| task["id"].as_str().is_some_and(|id| id.contains("unpack"));
-        let list = summary["reasons"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let list = summary["reasons"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         Self {
             run: text(&summary["run"]),
             status: text(&summary["status"]),
             reasons: list.iter().map(|reason| text(&reason["code"])).collect(),
             details: list
                 .iter()
-                .map(|reason| reason["detail"].as_str().unwrap_or_default().chars().take(300).collect())
+                .map(|reason| {
+                    reason["detail"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .chars()
+                        .take(300)
+                        .collect()
+                })
                 .collect(),
             passed: count("passed"),
             failed: count("failed") + count("errors"),
@@ -118,7 +133,11 @@ impl Seen {
             problems.push(format!("expected {}", row.status.join(" or ")));
         } else if self.status != "pass" && !row.reason.is_empty() {
             let is = |code: &str, wanted: &str| code == wanted || code.rsplit('.').next() == Some(wanted);
-            if !row.reason.iter().any(|wanted| self.reasons.iter().any(|code| is(code, wanted))) {
+            if !row
+                .reason
+                .iter()
+                .any(|wanted| self.reasons.iter().any(|code| is(code, wanted)))
+            {
                 problems.push(format!("expected the reason {}", row.reason.join(" or ")));
             }
         }

@@ -33,7 +33,8 @@ struct Table {
 
 /// Every row.
 pub(crate) fn rows() -> Result<Vec<Row>> {
-    let table: Table = toml::from_str(include_str!("../../acceptance.toml")).context("xtask/acceptance.toml")?;
+    let table: Table =
+        toml::from_str(include_str!("../../acceptance.toml")).context("xtask/acceptance.toml")?;
     Ok(table.distribution)
 }
 
@@ -50,9 +51,17 @@ mod tests {
         targets.dedup();
         assert_eq!(targets.len(), rows.len(), "a target is there twice");
         for row in &rows {
-            assert!(row.target.contains("==") && !row.status.is_empty() && !row.class.is_empty(), "{row:?}");
-            let words = ["pass", "load", "install", "fail", "crash", "killed", "skip", "na", "broken"];
-            assert!(row.status.iter().all(|status| words.contains(&status.as_str())), "{row:?}");
+            assert!(
+                row.target.contains("==") && !row.status.is_empty() && !row.class.is_empty(),
+                "{row:?}"
+            );
+            let words = [
+                "pass", "load", "install", "fail", "crash", "killed", "skip", "na", "broken",
+            ];
+            assert!(
+                row.status.iter().all(|status| words.contains(&status.as_str())),
+                "{row:?}"
+            );
         }
     }
 }
