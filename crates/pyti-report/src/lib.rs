@@ -34,7 +34,7 @@ pub use export::{events_csv, indicators, package_analysis, sarif};
 pub use findings::{Found, findings, verdict_ink};
 pub use junit::{JUnitError, junit};
 pub use markdown::markdown;
-pub use page::html;
+pub use page::{Fragment, SCRIPT, STYLE, fragment, html};
 pub use paint::{Ink, status_ink};
 pub use several::several;
 pub use summary::summary;

@@ -2,14 +2,14 @@
 
 use pyti_dispatch::{Job, JobId, Needs, Worker, WorkerId};
 use pyti_model::Digest;
-use pyti_model::outcome::Verdict;
+use pyti_model::outcome::{Status, Verdict};
 use rusqlite::{Row, params};
 
 use crate::error::Result;
 use crate::results::verdict_number;
 use crate::rows::{self, all, bytes, first, number_at, signed};
 use crate::shown::{
-    Count, File, FindingRow, QueueRow, ResultRow, VersionRow, count_row, file_row, findings, results,
+    Count, File, FindingRow, QueueRow, ResultRow, VersionRow, count_row, file_row, findings, pick, results,
 };
 use crate::store::Store;
 use crate::{ledger, sql};
@@ -56,11 +56,18 @@ impl Store {
 
     /// Projects whose name begins so, by name.
     pub fn search(&self, prefix: &str, most: u32) -> Result<Vec<(i64, String)>> {
+        self.search_after(prefix, None, most)
+    }
+
+    /// The same, after the one of this name.
+    pub fn search_after(&self, prefix: &str, after: Option<&str>, most: u32) -> Result<Vec<(i64, String)>> {
         // the first name after all that begin so
         let end = format!("{prefix}\u{10ffff}");
-        let prefix = prefix.to_owned();
+        // the first name after that one
+        let start = after.map_or_else(|| prefix.to_owned(), |after| format!("{after}\0"));
+        let start = start.max(prefix.to_owned());
         self.read(move |c| {
-            all(c, sql::SEARCH, params![prefix, end, limit(most)], |row| {
+            all(c, sql::SEARCH, params![start, end, limit(most)], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
         })
@@ -123,6 +130,18 @@ impl Store {
     /// A file by its number.
     pub fn file(&self, id: i64) -> Result<Option<File>> {
         self.read(move |c| first(c, sql::FILE, [id], file_row))
+    }
+
+    /// Files that became known before one, newest first.
+    pub fn files_latest(&self, before_id: Option<i64>, most: u32) -> Result<Vec<File>> {
+        self.read(move |c| {
+            all(
+                c,
+                sql::FILES_LATEST,
+                params![before(before_id), limit(most)],
+                file_row,
+            )
+        })
     }
 
     /// Files with this content; mostly one.
@@ -195,6 +214,11 @@ impl Store {
         self.read(move |c| findings(c, sql::FINDINGS_BY_RESULT, [result]))
     }
 
+    /// Findings before one, newest first.
+    pub fn findings_latest(&self, before_id: Option<i64>, most: u32) -> Result<Vec<FindingRow>> {
+        self.read(move |c| findings(c, sql::FINDINGS_LATEST, params![before(before_id), limit(most)]))
+    }
+
     /// Findings of a rule, newest first.
     pub fn findings_by_rule(&self, rule: &str, before_id: Option<i64>, most: u32) -> Result<Vec<FindingRow>> {
         let rule = rule.to_owned();
@@ -230,6 +254,38 @@ impl Store {
         self.read(move |c| {
             let params = params![rule, state, severity];
             Ok(first(c, sql::FINDING_COUNT, params, |row| number_at(row, 0))?.unwrap_or(0))
+        })
+    }
+
+    /// How many findings of a rule there are: `(state, severity, count)`.
+    pub fn finding_counts(&self, rule: i64) -> Result<Vec<(u8, u8, u64)>> {
+        self.read(move |c| {
+            all(c, sql::FINDING_COUNTS, [rule], |row| {
+                Ok((
+                    rows::small_at(row, 0)?,
+                    rows::small_at(row, 1)?,
+                    number_at(row, 2)?,
+                ))
+            })
+        })
+    }
+
+    /// How many results each hour before a moment (milliseconds since 1970) had: `(hour since 1970, status, count)`.
+    pub fn hours(&self, hours: u32, now_ms: u64) -> Result<Vec<(u64, Status, u64)>> {
+        let now = signed(now_ms) / 3_600_000;
+        self.read(move |c| {
+            all(
+                c,
+                sql::HOURS_APART,
+                params![now - i64::from(hours), now],
+                |row| {
+                    Ok((
+                        number_at(row, 0)?,
+                        pick(&Status::ALL, row, 1, "status")?,
+                        number_at(row, 2)?,
+                    ))
+                },
+            )
         })
     }
 
@@ -286,6 +342,14 @@ impl Store {
             let mut jobs = all(c, sql::JOBS_BY_FILE, params![sha256, 0, limit(most)], rows::job)?;
             jobs.sort_by_key(|job| job.id);
             Ok(jobs)
+        })
+    }
+
+    /// Jobs that came before one, newest first.
+    pub fn jobs_latest(&self, before_job: Option<JobId>, most: u32) -> Result<Vec<Job>> {
+        self.read(move |c| {
+            let before = before_job.map_or(i64::MAX, |job| signed(job.0));
+            all(c, sql::JOBS_LATEST, params![before, limit(most)], rows::job)
         })
     }
 

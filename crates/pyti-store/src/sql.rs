@@ -72,6 +72,7 @@ statements! {
     JOBS_NEXT = job!("WHERE state < 3 AND state = 1 AND need = ?1 AND alone = ?2 ORDER BY order_key, job.id LIMIT ?3");
     JOBS_BY_FILE = job!("WHERE job.sha256 = ?1 AND job.id > ?2 LIMIT ?3");
     JOBS_DEAD = job!("WHERE state = 4 AND job.id < ?1 ORDER BY job.id DESC LIMIT ?2");
+    JOBS_LATEST = job!("WHERE job.id < ?1 ORDER BY job.id DESC LIMIT ?2");
     JOB_PUT = "INSERT INTO job (id, sha256, spec, generation, project, need, priority, entered, order_key, state, why, alone, epoch, \
         lease, worker, mark, faults, lost) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, (SELECT id FROM worker WHERE name = ?15), ?16, ?17, ?18)";
@@ -116,6 +117,7 @@ statements! {
     FILE_STATE_PUT = "UPDATE file SET state = ?2 WHERE sha256 = ?1";
     FILE_BLOB_PUT = "UPDATE file SET blob = ?2 WHERE sha256 = ?1";
     FILE = file!("WHERE file.id = ?1");
+    FILES_LATEST = file!("WHERE file.id < ?1 ORDER BY file.id DESC LIMIT ?2");
     FILES_BY_SHA256 = file!("WHERE file.sha256 = ?1 ORDER BY file.id");
     FILES_BY_VERSION = file!("WHERE file.version = ?1 ORDER BY file.id");
     VERSIONS_FIRST = "SELECT id, text, sort_key FROM version WHERE project = ?1 ORDER BY sort_key DESC LIMIT ?2";
@@ -156,13 +158,16 @@ statements! {
         WHERE job.worker = (SELECT id FROM worker WHERE worker.name = ?1) AND job.state = 3 AND job.id > ?2 \
         ORDER BY job.id LIMIT ?3");
     COUNT_CURRENT = "SELECT count(*) FROM current WHERE project = ?1";
+    FINDINGS_LATEST = finding!("WHERE finding.id < ?1 ORDER BY finding.id DESC LIMIT ?2");
     FINDINGS_BY_RESULT = finding!("WHERE finding.result = ?1 ORDER BY finding.id");
     FINDINGS_BY_RULE = finding!("WHERE finding.rule = ?1 AND finding.id < ?2 ORDER BY finding.id DESC LIMIT ?3");
     FINDINGS_BY_SEVERITY = finding!("WHERE finding.severity = ?1 AND finding.id < ?2 ORDER BY finding.id DESC LIMIT ?3");
     FINDING_COUNT = "SELECT count(*) FROM finding WHERE rule = ?1 AND state = ?2 AND severity = ?3";
+    FINDING_COUNTS = "SELECT state, severity, count(*) FROM finding WHERE rule = ?1 GROUP BY state, severity";
     FINDINGS_EXPORT = finding!("WHERE finding.id > ?1 ORDER BY finding.id LIMIT ?2");
     HOURS = "SELECT status, code, sum(n) FROM hourly LEFT JOIN reason ON reason.id = hourly.reason \
         WHERE hour > ?1 AND hour <= ?2 GROUP BY status, hourly.reason";
+    HOURS_APART = "SELECT hour, status, sum(n) FROM hourly WHERE hour > ?1 AND hour <= ?2 GROUP BY hour, status";
     DAYS = "SELECT status, code, sum(n) FROM daily LEFT JOIN reason ON reason.id = daily.reason \
         WHERE day > ?1 AND day <= ?2 GROUP BY status, daily.reason";
 

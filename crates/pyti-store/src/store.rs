@@ -73,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) backups: Mutex<Vec<SystemTime>>,
     listeners: Listeners,
     policy: Policy,
+    clock: Running,
     /// Held as long as the store is open.
     _lock: File,
 }
@@ -139,7 +140,7 @@ impl Store {
         let metrics = Arc::new(Metrics::default());
         let listeners = Listeners::default();
         let policy = options.policy.clone();
-        let desk = Desk::new(conn, options.policy, clock)?;
+        let desk = Desk::new(conn, options.policy, clock.clone())?;
         let writer = Writer::start(desk, Arc::clone(&listeners), Arc::clone(&metrics))?;
         let readers = Readers::start(
             &file,
@@ -159,6 +160,7 @@ impl Store {
                 backups: Mutex::default(),
                 listeners,
                 policy,
+                clock,
                 _lock: lock,
             }),
         })
@@ -188,6 +190,11 @@ impl Store {
     /// The numbers of the queue.
     pub fn policy(&self) -> &Policy {
         &self.inner.policy
+    }
+
+    /// The queue's clock: what the age of a job is told from.
+    pub fn now(&self) -> pyti_dispatch::Monotonic {
+        self.inner.clock.now()
     }
 
     /// How the store is doing.

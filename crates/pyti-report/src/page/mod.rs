@@ -24,8 +24,10 @@ use crate::seen::Seen;
 use crate::sentences::{self, shown_str};
 use crate::view;
 
-const STYLE: &str = include_str!("../../templates/style.css");
-const SCRIPT: &str = include_str!("../../templates/script.js");
+/// The style of a page.
+pub const STYLE: &str = include_str!("../../templates/style.css");
+/// The script of a page: it filters, folds and lights. It reads the JSON of the element `data`.
+pub const SCRIPT: &str = include_str!("../../templates/script.js");
 
 /// What every page of ours has around its content.
 pub(crate) struct Frame {
@@ -74,10 +76,23 @@ pub(crate) fn or_apology(rendered: askama::Result<String>) -> String {
     })
 }
 
+/// What a page of a run shows, in a frame of somebody else: the same templates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fragment {
+    /// For the title of the page; text, not HTML.
+    pub title: String,
+    /// HTML, to stand in an element `main` with the id `main`.
+    pub main: String,
+    /// JSON for an element `<script type="application/json" id="data">`; nothing in it can end that element.
+    pub data: String,
+}
+
 #[derive(Template)]
-#[template(path = "run.html")]
+#[template(path = "run.html", blocks = ["answers"])]
 struct RunPage {
     frame: Frame,
+    /// Whether it is a file of its own, made by the command line.
+    alone: bool,
     id: String,
     name: String,
     version: String,
@@ -139,6 +154,20 @@ pub fn html(run: &Run<'_>) -> String {
     or_apology(page(run).render())
 }
 
+/// The same for a page of somebody else, who brings [`STYLE`] and [`SCRIPT`].
+pub fn fragment(run: &Run<'_>) -> Fragment {
+    let page = RunPage {
+        alone: false,
+        ..page(run)
+    };
+    let main = or_apology(page.as_answers().render());
+    Fragment {
+        title: page.frame.title,
+        main,
+        data: page.frame.data,
+    }
+}
+
 fn page(run: &Run<'_>) -> RunPage {
     let (status, reasons) = view::outcome(run);
     let verdict = view::verdict(run);
@@ -166,6 +195,7 @@ fn page(run: &Run<'_>) -> RunPage {
     let word = safe.split_once(": ").map_or(safe, |(word, _)| word);
     RunPage {
         frame: Frame::new(title, data.to_string()),
+        alone: true,
         id: shown_str(run.id),
         name: shown_str(run.name),
         version: shown_str(run.version.unwrap_or("")),
