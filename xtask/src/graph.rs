@@ -32,6 +32,7 @@ const ORDER: &[&str] = &[
     "pyti-dispatch",
     "pyti-feed",
     "pyti-store",
+    "pyti-web",
     "pyti-command",
     "pyti-remote",
     "pyti",

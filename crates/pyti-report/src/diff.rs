@@ -232,7 +232,7 @@ pub fn diff_json(comparison: &Comparison) -> Result<String, serde_json::Error> {
 }
 
 #[derive(Template)]
-#[template(path = "diff.html")]
+#[template(path = "diff.html", blocks = ["compared"])]
 struct DiffPage {
     frame: Frame,
     headline: String,
@@ -251,7 +251,16 @@ struct DiffFile {
 
 /// A comparison as one self-contained page.
 pub fn diff_html(comparison: &Comparison) -> String {
-    let page = DiffPage {
+    or_apology(page(comparison).render())
+}
+
+/// The same for a page of somebody else: HTML, without a frame.
+pub fn diff_fragment(comparison: &Comparison) -> String {
+    or_apology(page(comparison).as_compared().render())
+}
+
+fn page(comparison: &Comparison) -> DiffPage {
+    DiffPage {
         frame: Frame::new("Two runs compared".to_owned(), "{}".to_owned()),
         headline: headline(comparison),
         files: comparison
@@ -267,6 +276,5 @@ pub fn diff_html(comparison: &Comparison) -> String {
                 dropped: file.tests.dropped + file.changes.dropped,
             })
             .collect(),
-    };
-    or_apology(page.render())
+    }
 }

@@ -28,7 +28,7 @@ mod words;
 
 use pyti_judge::{JobRecord, Judgement};
 
-pub use diff::{diff_html, diff_json, diff_terminal};
+pub use diff::{diff_fragment, diff_html, diff_json, diff_terminal};
 pub use explain::{NoFinding, explain};
 pub use export::{events_csv, indicators, package_analysis, sarif};
 pub use findings::{Found, findings, verdict_ink};

@@ -274,18 +274,13 @@ impl Store {
     pub fn hours(&self, hours: u32, now_ms: u64) -> Result<Vec<(u64, Status, u64)>> {
         let now = signed(now_ms) / 3_600_000;
         self.read(move |c| {
-            all(
-                c,
-                sql::HOURS_APART,
-                params![now - i64::from(hours), now],
-                |row| {
-                    Ok((
-                        number_at(row, 0)?,
-                        pick(&Status::ALL, row, 1, "status")?,
-                        number_at(row, 2)?,
-                    ))
-                },
-            )
+            all(c, sql::HOURS_APART, params![now - i64::from(hours), now], |row| {
+                Ok((
+                    number_at(row, 0)?,
+                    pick(&Status::ALL, row, 1, "status")?,
+                    number_at(row, 2)?,
+                ))
+            })
         })
     }
 
