@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod config;
+pub mod folder;
 pub mod news;
 pub mod patience;
 pub mod reading;
