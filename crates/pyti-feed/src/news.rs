@@ -35,11 +35,11 @@ pub struct Known {
 /// Why a page is read.
 #[derive(Debug, Clone)]
 pub struct Cause<'a> {
-    /// What was told.
-    pub what: &'a What,
-    /// Its serial; a page that is older is of no use.
+    /// What was told of the project; several events are one look at its page.
+    pub told: &'a [What],
+    /// The newest serial of them; a page that is older is of no use.
     pub serial: Option<u64>,
-    /// What was uploaded before (RFC 3339) is history, unless the event names it.
+    /// What was uploaded before (RFC 3339) is history, unless an event names it.
     pub since: &'a str,
 }
 
@@ -99,7 +99,10 @@ pub fn news<'a>(page: &'a Project, known: &[Known], cause: &Cause<'_>, filter: &
             }
             continue;
         }
-        let is_named = cause.what.promised() == Some(file.filename.as_str());
+        let is_named = cause
+            .told
+            .iter()
+            .any(|what| what.promised() == Some(file.filename.as_str()));
         let is_recent = file
             .uploaded
             .as_deref()
@@ -150,17 +153,23 @@ fn is_stale(page: &Project, known: &[Known], cause: &Cause<'_>) -> bool {
     if let (Some(told), Some(shown)) = (cause.serial, page.serial) {
         return shown < told;
     }
-    // an index without serials on its pages: the file itself is the proof
-    match cause.what {
+    // an index without serials on its pages: the files themselves are the proof
+    let is_gone = |filename: &str| {
+        cause.told.contains(&What::FileRemoved {
+            filename: filename.to_owned(),
+        })
+    };
+    cause.told.iter().any(|what| match what {
         What::FileAdded { filename } => {
             !page.files.iter().any(|file| file.filename == *filename)
                 && !page.skipped.iter().any(|(name, _)| name == filename)
+                && !is_gone(filename)
         }
         What::FileRemoved { filename } => page.files.iter().any(|file| {
             file.filename == *filename && known.iter().any(|row| file.sha256.as_ref() == Some(&row.sha256))
         }),
         _ => false,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -220,7 +229,7 @@ pub(crate) mod tests {
 
     fn cause(what: &What) -> Cause<'_> {
         Cause {
-            what,
+            told: std::slice::from_ref(what),
             serial: Some(10),
             since: "2026-05-01T00:00:00Z",
         }

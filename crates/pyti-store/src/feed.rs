@@ -9,7 +9,7 @@ use crate::error::{Result, StoreError};
 use crate::pages::MOST;
 use crate::results::{self, Class, FileInfo, OUTBOX_FILE};
 use crate::rows::{all, bytes, first, number_at, run, signed, small_at};
-use crate::shown::FileState;
+use crate::shown::{File, FileState, file_row};
 use crate::sql;
 use crate::store::Store;
 
@@ -53,6 +53,17 @@ pub struct Expansion {
     pub specs: Vec<(Digest, Vec<u8>)>,
     /// The jobs.
     pub jobs: Vec<NewJob>,
+    /// Files to be stored, whether a job wants them or not.
+    pub captures: Vec<Digest>,
+}
+
+/// A file that is to be stored.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Which.
+    pub file: File,
+    /// How often it was tried.
+    pub tries: u32,
 }
 
 impl Store {
@@ -141,6 +152,9 @@ impl Store {
             for job in expansion.jobs {
                 answers.push(desk.step(Message::Submit(job))?.answer);
             }
+            for file in &expansion.captures {
+                run(&desk.conn, sql::UPLOAD_PUT, params![bytes(file)])?;
+            }
             for event in &expansion.events {
                 run(&desk.conn, sql::EVENT_STATE_PUT, params![event, 1])?;
             }
@@ -178,7 +192,54 @@ impl Store {
         self.write(move |desk| {
             results::put_file(&desk.conn, &file)?;
             let blob = results::put_blob(&desk.conn, &file.sha256, file.size, class, calendar_ms())?;
-            run(&desk.conn, sql::FILE_BLOB_PUT, params![bytes(&file.sha256), blob]).map(drop)
+            run(&desk.conn, sql::FILE_BLOB_PUT, params![bytes(&file.sha256), blob])?;
+            run(&desk.conn, sql::UPLOADS_DROP, params![bytes(&file.sha256)]).map(drop)
+        })
+    }
+
+    /// Files that are to be stored and due (milliseconds since 1970), those that wait longest first.
+    pub fn uploads(&self, now_ms: u64, most: u32) -> Result<Vec<Upload>> {
+        let due: Vec<(i64, u32)> = self.read(move |c| {
+            all(
+                c,
+                sql::UPLOADS_DUE,
+                params![signed(now_ms), most.clamp(1, MOST)],
+                |row| Ok((row.get(0)?, small_at(row, 1)?)),
+            )
+        })?;
+        let mut uploads = Vec::with_capacity(due.len());
+        for (id, tries) in due {
+            if let Some(file) = self.file(id)? {
+                uploads.push(Upload { file, tries });
+            }
+        }
+        Ok(uploads)
+    }
+
+    /// How many files are to be stored.
+    pub fn upload_count(&self) -> Result<u64> {
+        self.read(|c| Ok(first(c, sql::UPLOADS_COUNT, [], |row| number_at(row, 0))?.unwrap_or(0)))
+    }
+
+    /// Tries to store a file again, not before that moment (milliseconds since 1970).
+    pub fn upload_defer(&self, file: i64, due_ms: u64) -> Result<()> {
+        self.write(move |desk| run(&desk.conn, sql::UPLOAD_DEFER, params![file, signed(due_ms)]).map(drop))
+    }
+
+    /// A file is not to be stored any more: it cannot be had.
+    pub fn upload_give_up(&self, file: i64) -> Result<()> {
+        self.write(move |desk| run(&desk.conn, sql::UPLOAD_DROP, params![file]).map(drop))
+    }
+
+    /// Every file of a project after a number, by number.
+    pub fn files_of_project(&self, project: i64, after: i64, most: u32) -> Result<Vec<File>> {
+        self.read(move |c| {
+            all(
+                c,
+                sql::FILES_OF_PROJECT,
+                params![project, after, most.clamp(1, MOST)],
+                file_row,
+            )
         })
     }
 

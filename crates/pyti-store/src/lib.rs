@@ -30,7 +30,7 @@ mod writer;
 pub use blobs::{Blobs, Checked};
 pub use clock::Clock;
 pub use error::{Result, StoreError};
-pub use feed::{Expansion, FeedEvent, OpenEvent};
+pub use feed::{Expansion, FeedEvent, OpenEvent, Upload};
 pub use keep::AuditRow;
 pub use metrics::Figures;
 pub use pages::MOST;

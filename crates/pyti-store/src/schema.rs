@@ -218,6 +218,17 @@ CREATE TABLE audit (
 ",
         down: "DROP TABLE audit; DROP TABLE keep;",
     },
+    Migration {
+        up: "
+CREATE TABLE upload (
+  file INTEGER PRIMARY KEY REFERENCES file, -- to be stored, whether a job wants it or not
+  tries INTEGER NOT NULL DEFAULT 0,
+  due INTEGER NOT NULL DEFAULT 0            -- milliseconds since 1970
+) STRICT;
+CREATE INDEX upload_by_turn ON upload (due);
+",
+        down: "DROP TABLE upload;",
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -178,8 +178,16 @@ statements! {
     EVENTS_OPEN = "SELECT id, feed, serial, project, action, at, tries FROM event WHERE state = 0 AND due <= ?1 \
         ORDER BY due, id LIMIT ?2";
     EVENTS_OPEN_COUNT = "SELECT count(*), min(at) FROM event WHERE state = 0";
+    UPLOAD_PUT = "INSERT OR IGNORE INTO upload (file) SELECT id FROM file WHERE sha256 = ?1 AND blob IS NULL";
+    UPLOADS_DUE = "SELECT file, tries FROM upload WHERE due <= ?1 ORDER BY due LIMIT ?2";
+    UPLOADS_COUNT = "SELECT count(*) FROM upload";
+    UPLOAD_DEFER = "UPDATE upload SET tries = tries + 1, due = ?2 WHERE file = ?1";
+    UPLOAD_DROP = "DELETE FROM upload WHERE file = ?1";
+    UPLOADS_DROP = "DELETE FROM upload WHERE file IN (SELECT id FROM file WHERE sha256 = ?1)";
     EVENT_STATE_PUT = "UPDATE event SET state = ?2 WHERE id = ?1";
     EVENT_DEFER = "UPDATE event SET tries = tries + 1, due = ?2 WHERE id = ?1";
+
+    FILES_OF_PROJECT = file!("WHERE file.project = ?1 AND file.id > ?2 ORDER BY file.id LIMIT ?3");
 
     // blobs
     BLOB_PUT = "INSERT INTO blob (sha256, size, class, added) VALUES (?1, ?2, ?3, ?4) \

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pyti_dispatch::{Answer, HowReleased, JobStore as _, Policy};
 use pyti_model::outcome::{Blame, Reason, ReasonCode, Status, Verdict};
-use pyti_store::{Expansion, FeedEvent, FileState};
+use pyti_store::{Expansion, FeedEvent, FileInfo, FileState};
 
 use crate::support::{Sqlite, claim, completion, digest, enrol, file, new_job, new_result, with_results};
 
@@ -218,6 +218,7 @@ fn a_feeds_events_and_cursor_are_one_thing_and_each_event_is_taken_once() {
         files: vec![file(1), file(2)],
         specs: vec![(digest(0), b"spec".to_vec())],
         jobs: vec![new_job(1), new_job(2), new_job(1)],
+        captures: Vec::new(),
     };
     let answers = store.expand(expansion).unwrap();
     assert!(matches!(answers[2], Answer::Submitted { new: false, .. }));
@@ -234,6 +235,54 @@ fn a_feeds_events_and_cursor_are_one_thing_and_each_event_is_taken_once() {
     );
     assert_eq!(store.spec(&digest(0)).unwrap().as_deref(), Some(&b"spec"[..]));
     assert_eq!(store.files(&digest(2)).unwrap().len(), 1);
+}
+
+#[test]
+fn files_are_to_be_stored_until_they_are_or_cannot_be() {
+    let mut subject = Sqlite::new(Policy::default());
+    let bytes = b"an upload".to_vec();
+    let known = subject.get().blobs().put(b"known before").unwrap();
+    let uploaded = FileInfo {
+        sha256: known.clone(),
+        ..file(1)
+    };
+    subject
+        .get()
+        .captured(&uploaded, pyti_store::Class::Short)
+        .unwrap();
+    let expansion = Expansion {
+        files: vec![uploaded, file(2), file(3)],
+        captures: vec![known, digest(2), digest(3), digest(9)],
+        ..Expansion::default()
+    };
+    subject.get().expand(expansion.clone()).unwrap();
+    subject.get().expand(expansion).unwrap();
+    pyti_dispatch::conformance::Subject::restart(&mut subject);
+    let store = subject.get();
+    // what is stored already, and what has no row, is not asked for
+    assert_eq!(store.upload_count().unwrap(), 2);
+    let due = store.uploads(0, 9).unwrap();
+    assert_eq!(
+        due.iter()
+            .map(|upload| upload.file.info.sha256.clone())
+            .collect::<Vec<_>>(),
+        [digest(2), digest(3)]
+    );
+    store.upload_defer(due[0].file.id, 5_000).unwrap();
+    assert_eq!(store.uploads(4_999, 9).unwrap().len(), 1);
+    assert_eq!(store.uploads(5_000, 9).unwrap()[1].tries, 1);
+    store.upload_give_up(due[0].file.id).unwrap();
+    let sha256 = store.blobs().put(&bytes).unwrap();
+    let third = FileInfo { sha256, ..file(3) };
+    store.captured(&third, pyti_store::Class::Short).unwrap();
+    assert_eq!(store.upload_count().unwrap(), 1, "another file was stored");
+    store.upload_give_up(due[1].file.id).unwrap();
+    assert_eq!(store.upload_count().unwrap(), 0);
+    let project = store.project(&file(2).project).unwrap().unwrap();
+    let all = store.files_of_project(project, 0, 9).unwrap();
+    assert!(all.len() >= 2);
+    let rest = store.files_of_project(project, all[0].id, 9).unwrap();
+    assert_eq!(rest.len(), all.len() - 1);
 }
 
 #[test]
