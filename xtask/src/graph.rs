@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "pyti-web",
     "pyti-command",
     "pyti-remote",
+    "pyti-server",
     "pyti",
     "xtask",
 ];

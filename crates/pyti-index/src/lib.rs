@@ -21,6 +21,7 @@ mod redacted;
 pub mod requirements;
 pub mod select;
 mod simple;
+mod sort_key;
 mod store;
 mod suggest;
 
@@ -29,9 +30,10 @@ pub use error::{IndexError, MetadataError};
 pub use index::Index;
 pub use lens::{Entry, Lens, Offered, View};
 pub use metadata::MetadataBuilder;
-pub use names::{NameProblem, ParsedName, parse_filename};
+pub use names::{NameProblem, ParsedName, parse_any, parse_filename};
 pub use project::{Project, ProjectFile, ProjectState, ProjectStatus};
 pub use redacted::RedactedUrl;
+pub use sort_key::sort_key;
 pub use store::{FileStore, PrunePolicy, Pruned, StoreSize};
 
 /// A boxed future that can be sent between threads.

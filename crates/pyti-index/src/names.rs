@@ -80,6 +80,22 @@ pub fn parse_filename(filename: &str, project: &PackageName) -> Result<ParsedNam
     }
 }
 
+/// Reads a file's name without knowing whose it is: the name of an sdist ends before its last hyphen.
+pub fn parse_any(filename: &str) -> Result<ParsedName, NameProblem> {
+    let unreadable = || NameProblem::Unreadable("the name has no version".to_owned());
+    let name = if filename.ends_with(".whl") {
+        filename.split('-').next()
+    } else {
+        [".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip"]
+            .iter()
+            .find_map(|ending| filename.strip_suffix(ending))
+            .and_then(|stem| stem.rsplit_once('-'))
+            .map(|(name, _)| name)
+    };
+    let project = name.and_then(normalise).ok_or_else(unreadable)?;
+    parse_filename(filename, &project)
+}
+
 /// A project's name, normalised.
 pub(crate) fn normalise(name: &str) -> Option<PackageName> {
     if name.len() > 200 {

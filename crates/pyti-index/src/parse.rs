@@ -20,7 +20,7 @@ mod confine;
 mod tarball;
 mod zipped;
 
-pub use confine::shut_off;
+pub use confine::{shut_off, shut_off_within};
 
 /// The hidden verb.
 pub const VERB: &str = "__parse";

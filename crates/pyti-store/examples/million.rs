@@ -106,6 +106,7 @@ fn result(n: u64, all: u64) -> Fallible<NewResult> {
             size: 20_000 + chance.below(20_000),
             class: Class::Short,
         }),
+        baseline: None,
         more: None,
         findings: if finds {
             vec![NewFinding {

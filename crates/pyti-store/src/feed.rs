@@ -258,7 +258,7 @@ impl Store {
     }
 }
 
-fn put_spec(conn: &rusqlite::Connection, hash: &Digest, body: &[u8]) -> Result<()> {
+pub(crate) fn put_spec(conn: &rusqlite::Connection, hash: &Digest, body: &[u8]) -> Result<()> {
     if body.len() > SPEC_BYTES {
         return Err(StoreError::Invalid("a specification of more than 1 MiB"));
     }

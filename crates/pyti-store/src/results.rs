@@ -125,6 +125,8 @@ pub struct NewResult {
     pub failed: u32,
     /// The recording.
     pub recording: Option<Recording>,
+    /// That of an empty package in the same circumstances, which was subtracted.
+    pub baseline: Option<Recording>,
     /// What a page shows besides, as JSON; at most 4 KiB.
     pub more: Option<String>,
     /// What the judge found.
@@ -268,6 +270,9 @@ pub(crate) fn put_result(conn: &Connection, job: JobId, new: &NewResult) -> Resu
         Some(r) => Some(put_blob(conn, &r.blob, r.size, r.class, calendar_ms())?),
         None => None,
     };
+    if let Some(baseline) = &new.baseline {
+        put_blob(conn, &baseline.blob, baseline.size, baseline.class, calendar_ms())?;
+    }
     let status = status_number(new.outcome.status);
     let finished = signed(new.finished_ms);
     let numbers = [

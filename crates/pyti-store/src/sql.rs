@@ -71,6 +71,7 @@ statements! {
     JOBS_HELD = job!("WHERE worker.name = ?1 AND job.worker = worker.id AND state IN (0, 1, 2)");
     JOBS_NEXT = job!("WHERE state < 3 AND state = 1 AND need = ?1 AND alone = ?2 ORDER BY order_key, job.id LIMIT ?3");
     JOBS_BY_FILE = job!("WHERE job.sha256 = ?1 AND job.id > ?2 LIMIT ?3");
+    JOBS_UNCAPTURED = job!("WHERE state < 3 AND state = 0 AND why = 0 LIMIT ?1");
     JOBS_DEAD = job!("WHERE state = 4 AND job.id < ?1 ORDER BY job.id DESC LIMIT ?2");
     JOBS_LATEST = job!("WHERE job.id < ?1 ORDER BY job.id DESC LIMIT ?2");
     JOB_PUT = "INSERT INTO job (id, sha256, spec, generation, project, need, priority, entered, order_key, state, why, alone, epoch, \

@@ -13,9 +13,14 @@ const MEMORY: u64 = 1 << 30;
 /// little memory, use little time, write no file and start no other. What is open stays open. For short-lived children.
 /// Gives whether Landlock holds; without it (an old kernel) only the limits do.
 pub fn shut_off() -> Result<bool, Box<dyn std::error::Error>> {
+    shut_off_within(MEMORY, 20)
+}
+
+/// The same with so many bytes of memory and so many seconds of a processor.
+pub fn shut_off_within(memory: u64, cpu_s: u64) -> Result<bool, Box<dyn std::error::Error>> {
     for (what, limit) in [
-        (libc::RLIMIT_AS, MEMORY),
-        (libc::RLIMIT_CPU, 20),
+        (libc::RLIMIT_AS, memory),
+        (libc::RLIMIT_CPU, cpu_s),
         (libc::RLIMIT_FSIZE, 0),
         (libc::RLIMIT_CORE, 0),
         (libc::RLIMIT_NPROC, 0),

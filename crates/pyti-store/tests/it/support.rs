@@ -139,6 +139,7 @@ pub(crate) fn new_result(n: u64, status: Status) -> NewResult {
         passed: 10,
         failed: 1,
         recording: None,
+        baseline: None,
         more: Some(r#"{"a":1}"#.to_owned()),
         findings: vec![NewFinding {
             rule: "reads-decoy".to_owned(),

@@ -1,0 +1,4 @@
+//! A real controller on loopback, spoken with over real connections.
+
+mod flow;
+mod support;
