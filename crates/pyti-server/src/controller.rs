@@ -292,7 +292,7 @@ impl Controller {
             }
             if count.is_multiple_of(SWEEP) {
                 self.rates.sweep(Instant::now());
-                if let Err(error) = self.ask(|store| store.keep_sweep()).await {
+                if let Err(error) = self.ask(pyti_store::Store::keep_sweep).await {
                     tracing::warn!(%error, "what is over was not forgotten");
                 }
             }

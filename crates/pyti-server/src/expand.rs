@@ -424,13 +424,12 @@ async fn described_file(
     {
         return Ok(None);
     }
-    let (sha256, size) = match (&file.sha256, file.size) {
-        (Some(sha256), size) => (sha256.clone(), size.unwrap_or(0)),
-        (None, _) => {
-            let fetched = index(controller)?.fetch(file, &|_, _| {}).await;
-            let (sha256, path) = fetched.map_err(|error| of_index(&error))?;
-            (sha256, std::fs::metadata(path).map_or(0, |meta| meta.len()))
-        }
+    let (sha256, size) = if let Some(sha256) = &file.sha256 {
+        (sha256.clone(), file.size.unwrap_or(0))
+    } else {
+        let fetched = index(controller)?.fetch(file, &|_, _| {}).await;
+        let (sha256, path) = fetched.map_err(|error| of_index(&error))?;
+        (sha256, std::fs::metadata(path).map_or(0, |meta| meta.len()))
     };
     Ok(Some(FileInfo {
         project: project.name.clone(),

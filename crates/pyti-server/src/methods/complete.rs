@@ -76,15 +76,14 @@ pub(crate) async fn complete(context: Context, params: CompleteParams) -> Result
         .ask(move |store| standing(store, &id, lease, &manifest))
         .await?;
     let (blame, record) = match standing {
-        // it can never become current again; if it could, this would be a fault of ours and no result
-        Standing::Over => (Some(Blame::Us), None),
+        // one that is over never becomes current again; if it could, this would be a fault of ours and no result
+        Standing::Over | Standing::Unknown => (Some(Blame::Us), None),
         Standing::Missing(missing) => {
             return Ok(Completed {
                 answer: Taken::Missing,
                 missing,
             });
         }
-        Standing::Unknown => (Some(Blame::Us), None),
         Standing::Whole(about) => {
             let record = judged(&controller, &worker, lease, *about, params).await?;
             (record.blame, Some(record))

@@ -1,4 +1,8 @@
 //! A real controller on loopback, spoken with over real connections.
 
+mod bytes;
+mod envelope;
 mod flow;
+mod leases;
 mod support;
+mod trust;

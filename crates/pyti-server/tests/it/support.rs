@@ -37,7 +37,7 @@ pub(crate) struct Running {
     pub(crate) socket: PathBuf,
     served: Option<Served>,
     runtime: Option<tokio::runtime::Runtime>,
-    pub(crate) folder: Arc<tempfile::TempDir>,
+    _folder: Arc<tempfile::TempDir>,
 }
 
 impl Running {
@@ -75,7 +75,7 @@ impl Running {
             socket,
             served: Some(served),
             runtime: Some(runtime),
-            folder,
+            _folder: folder,
         }
     }
 
@@ -161,7 +161,7 @@ impl<T: std::io::Read + std::io::Write + Send> Both for T {}
 
 impl Client {
     fn connect(&self) -> Box<dyn Both> {
-        let time = Some(Duration::from_secs(60));
+        let time = Some(Duration::from_mins(1));
         match &self.to {
             To::Tcp(address) => {
                 let stream = TcpStream::connect(address).unwrap();
