@@ -144,11 +144,6 @@ impl Store {
         self.read(move |c| all(c, sql::JOBS_UNCAPTURED, [most.clamp(1, MOST)], crate::rows::job))
     }
 
-    /// What the queue's own clock shows now, milliseconds.
-    pub fn queue_now(&self) -> Result<u64> {
-        self.write(|desk| Ok(desk.clock.now().0))
-    }
-
     /// Whether a captured file is kept under this digest.
     pub fn is_captured(&self, sha256: &Digest) -> Result<bool> {
         let sha256 = bytes(sha256);

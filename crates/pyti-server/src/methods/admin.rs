@@ -326,7 +326,7 @@ pub(crate) async fn revoke_token(context: Context, params: TokenParams) -> Resul
 pub(crate) async fn queues(context: Context, _: Nothing) -> Result<QueuesAnswer, RpcError> {
     let (queues, workers, now) = context
         .controller
-        .ask(|store| Ok((store.queues()?, store.workers()?, store.queue_now()?)))
+        .ask(|store| Ok((store.queues()?, store.workers()?, store.now().0)))
         .await?;
     let queues = queues
         .into_iter()
