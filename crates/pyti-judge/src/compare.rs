@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::judge::Judgement;
 use crate::record::{JobRecord, TaskRecord};
 
+mod safety;
+
+pub use safety::{FindingLine, SafetyCompared, safety};
+
 /// Entries of one list; what is beyond is counted.
 const MOST_LISTED: usize = 1000;
 /// Seconds below which a ratio of times is noise.
@@ -79,6 +83,9 @@ pub struct FileComparison {
     pub tasks: Vec<TaskCompared>,
     /// Paths that the tasks changed.
     pub changes: ChangesCompared,
+    /// Whether it is safe; absent where nobody judged that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<SafetyCompared>,
 }
 
 /// Tests in two runs.
@@ -150,9 +157,18 @@ pub struct ChangesCompared {
 
 type Job = (JobRecord, Judgement);
 
+/// What safety judges say of the jobs of two runs, in the order of the jobs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Safe<'a> {
+    /// Of the first run.
+    pub before: &'a [pyti_model::finding::Judgement],
+    /// Of the second run.
+    pub after: &'a [pyti_model::finding::Judgement],
+}
+
 /// Compares two runs. Files are matched by name; what is left over by kind, in order, for another version of the
 /// same project.
-pub fn compare(before: &[Job], after: &[Job]) -> Comparison {
+pub fn compare(before: &[Job], after: &[Job], safe: Safe<'_>) -> Comparison {
     let name = |job: &Job| job.0.file.as_ref().map(|file| file.filename.clone());
     let mut partner: Vec<Option<usize>> = vec![None; after.len()];
     let mut taken = BTreeSet::new();
@@ -181,12 +197,19 @@ pub fn compare(before: &[Job], after: &[Job]) -> Comparison {
     let pairs = after
         .iter()
         .zip(&partner)
-        .map(|(job, from)| file(from.and_then(|at| before.get(at)), Some(job)));
+        .enumerate()
+        .map(|(at, (job, from))| FileComparison {
+            safety: safety(from.and_then(|at| safe.before.get(at)), safe.after.get(at)),
+            ..file(from.and_then(|at| before.get(at)), Some(job))
+        });
     let gone = before
         .iter()
         .enumerate()
         .filter(|(at, _)| !taken.contains(at))
-        .map(|(_, job)| file(Some(job), None));
+        .map(|(at, job)| FileComparison {
+            safety: safety(safe.before.get(at), None),
+            ..file(Some(job), None)
+        });
     Comparison {
         files: pairs.chain(gone).collect(),
     }
@@ -228,6 +251,7 @@ fn file(before: Option<&Job>, after: Option<&Job>) -> FileComparison {
         tests,
         tasks: tasks(before, after),
         changes: changes(before, after),
+        safety: None,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Two runs side by side.
 
 use askama::Template;
-use pyti_judge::compare::{Class, Comparison, FileComparison, Measure};
+use pyti_judge::compare::{Class, Comparison, FileComparison, FindingLine, Measure};
 use pyti_model::Foreign;
-use pyti_model::outcome::{Reason, Status};
+use pyti_model::outcome::{Reason, Status, Verdict};
 
 use crate::Look;
 use crate::page::{Frame, or_apology};
@@ -70,6 +70,13 @@ fn lists(file: &FileComparison) -> Vec<List> {
             .collect::<Vec<_>>()
             .into_iter()
     };
+    let findings = |list: &[FindingLine]| {
+        list.iter()
+            .map(|line| format!("{} ({})", shown_str(&line.sentence), shown_str(&line.phase)))
+            .collect::<Vec<_>>()
+            .into_iter()
+    };
+    let safe = file.safety.as_ref();
     let tests = &file.tests;
     let other: Vec<String> = tests
         .other
@@ -103,6 +110,8 @@ fn lists(file: &FileComparison) -> Vec<List> {
         })
         .collect();
     [
+        safe.and_then(|safe| List::new("new findings", findings(&safe.new))),
+        safe.and_then(|safe| List::new("findings gone", findings(&safe.gone))),
         List::new("new reasons", why(&file.reasons_new)),
         List::new("reasons gone", why(&file.reasons_gone)),
         List::new("tests that fail now", ids(&tests.newly_failing)),
@@ -155,6 +164,17 @@ fn statuses(file: &FileComparison) -> String {
     }
 }
 
+/// The verdicts, where somebody judged.
+fn verdicts(file: &FileComparison) -> Option<String> {
+    let say = |verdict: Option<Verdict>| verdict.map_or("not there", Verdict::word);
+    let (before, after) = file.safety.as_ref()?.verdict;
+    Some(if before == after {
+        format!("safety: {}", say(before))
+    } else {
+        format!("safety: {} → {}", say(before), say(after))
+    })
+}
+
 fn tests_line(file: &FileComparison) -> Option<String> {
     let (a, b) = (
         sentences::counts(&file.tests.before),
@@ -204,6 +224,9 @@ pub fn diff_terminal(comparison: &Comparison, look: &Look) -> String {
             look.ink(ink, &word),
             look.cut(&look.plain(&text), columns - 2 - word.len())
         ));
+        if let Some(verdicts) = verdicts(file) {
+            lines.push(look.cut(&look.plain(&format!("   {verdicts}")), columns));
+        }
         if let Some(tests) = tests_line(file) {
             lines.push(look.cut(&look.plain(&format!("   {tests}")), columns));
         }
@@ -244,6 +267,7 @@ struct DiffFile {
     class: &'static str,
     meaning: &'static str,
     statuses: String,
+    safety: Option<String>,
     tests: Option<String>,
     lists: Vec<List>,
     dropped: u64,
@@ -271,6 +295,7 @@ fn page(comparison: &Comparison) -> DiffPage {
                 class: word(file.class).0,
                 meaning: meaning(file.class),
                 statuses: statuses(file),
+                safety: verdicts(file),
                 tests: tests_line(file),
                 lists: lists(file),
                 dropped: file.tests.dropped + file.changes.dropped,

@@ -291,7 +291,7 @@ fn several_runs_are_grouped_most_frequent_first() {
 #[test]
 fn a_comparison_with_itself_finds_nothing() {
     let (before, after) = (six(), six());
-    let comparison = pyti_judge::compare::compare(&before, &after);
+    let comparison = pyti_judge::compare::compare(&before, &after, pyti_judge::compare::Safe::default());
     let text = pyti_report::diff_terminal(&comparison, &PLAIN);
     assert!(text.contains("same") && !text.contains("regressed"), "{text}");
     assert!(pyti_report::diff_json(&comparison).unwrap().starts_with('{'));

@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -43,17 +43,77 @@ pub(crate) struct BoxNetwork {
     handle: Option<Handle>,
 }
 
-/// A network that is being made, while the box makes its root.
+/// A box's empty network that is being joined to a router, by a thread that becomes the router. It can be begun before
+/// it is known what the box will be; whoever drops it ends it.
 pub(crate) struct Joining {
-    network: BoxNetwork,
+    thread: JoinHandle<Heard>,
+    orders: Sender<Order>,
     result: Receiver<io::Result<Option<Handle>>>,
+    stop: OwnedFd,
+}
+
+/// How a router shall be.
+struct Order {
+    /// Whether somebody answers.
+    simulation: Option<Arc<Simulation>>,
+    /// When the command began: times count from there.
+    began: Instant,
 }
 
 impl Joining {
+    /// Begins.
+    pub(crate) fn begin(namespace: BorrowedFd<'_>) -> io::Result<Self> {
+        let namespace = File::from(namespace.try_clone_to_owned()?);
+        let (until, stop) = sys::pipe()?;
+        let (orders, order) = channel::<Order>();
+        let (ready, result) = channel();
+        let thread = std::thread::Builder::new()
+            .name("network".to_owned())
+            .spawn(move || {
+                let joined = join(&namespace);
+                // nobody wants it any more
+                let Ok(order) = order.recv() else {
+                    return Heard::default();
+                };
+                match joined.and_then(|joined| joined.router(order)) {
+                    Ok(router) => {
+                        let _ = ready.send(Ok(router.handle()));
+                        router.serve(&until)
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                        Heard::default()
+                    }
+                }
+            })?;
+        Ok(Self {
+            thread,
+            orders,
+            result,
+            stop,
+        })
+    }
+
+    /// Tells how the router shall be; it is made while the box makes its root. Times count from `began`. Nothing
+    /// happens for networks that have no router.
+    pub(crate) fn order(&self, network: &Network, began: Instant) {
+        let simulation = match network {
+            Network::None | Network::Lens => return,
+            Network::Silent => None,
+            Network::Simulate(simulation) => Some(Arc::clone(simulation)),
+        };
+        // a thread that is gone is noticed when it is waited for
+        let _ = self.orders.send(Order { simulation, began });
+    }
+
     /// Waits until it is there.
-    pub(crate) fn wait(mut self) -> io::Result<BoxNetwork> {
-        self.network.handle = self.result.recv().map_err(io::Error::other)??;
-        Ok(self.network)
+    pub(crate) fn wait(self) -> io::Result<BoxNetwork> {
+        let handle = self.result.recv().map_err(io::Error::other)??;
+        Ok(BoxNetwork {
+            stop: Some(self.stop),
+            thread: Some(self.thread),
+            handle,
+        })
     }
 }
 
@@ -70,43 +130,6 @@ pub(crate) struct Heard {
 }
 
 impl BoxNetwork {
-    /// Begins to join a box's empty network to a router; nothing to do where a command sees only its own loopback, or
-    /// the job's. Times count from `began`.
-    pub(crate) fn begin(
-        namespace: BorrowedFd<'_>,
-        network: &Network,
-        began: Instant,
-    ) -> io::Result<Option<Joining>> {
-        let simulation = match network {
-            Network::None | Network::Lens => return Ok(None),
-            Network::Silent => None,
-            Network::Simulate(simulation) => Some(Arc::clone(simulation)),
-        };
-        let namespace = File::from(namespace.try_clone_to_owned()?);
-        let (until, stop) = sys::pipe()?;
-        let (ready, result) = channel();
-        let thread = std::thread::Builder::new()
-            .name("network".to_owned())
-            .spawn(move || match make(&namespace, simulation.as_ref(), began) {
-                Ok(router) => {
-                    let _ = ready.send(Ok(router.handle()));
-                    router.serve(&until)
-                }
-                Err(error) => {
-                    let _ = ready.send(Err(error));
-                    Heard::default()
-                }
-            })?;
-        Ok(Some(Joining {
-            network: Self {
-                stop: Some(stop),
-                thread: Some(thread),
-                handle: None,
-            },
-            result,
-        }))
-    }
-
     /// Announces that a process is about to call an address, so that somebody answers there; see [`Handle::expect`].
     /// Nothing happens where the network is not simulated.
     pub(crate) fn expect(&self, transport: Transport, to: SocketAddr, process: u32, socket: Option<OwnedFd>) {
@@ -140,8 +163,14 @@ fn enter(namespace: &File) -> io::Result<()> {
     .map(|_| ())
 }
 
+/// Two namespaces that are joined, in the thread of the router's.
+struct Joined {
+    here: Netlink,
+    sixth: bool,
+}
+
 /// On a thread of its own, whose network namespace changes.
-fn make(namespace: &File, simulation: Option<&Arc<Simulation>>, began: Instant) -> io::Result<Router> {
+fn join(namespace: &File) -> io::Result<Joined> {
     // SAFETY: plain call; only this thread changes its namespace
     check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWNET) }))?;
     let own = File::open("/proc/thread-self/ns/net")?;
@@ -151,10 +180,7 @@ fn make(namespace: &File, simulation: Option<&Arc<Simulation>>, began: Instant) 
     here.add_address("router", ROUTER.into(), 32)?;
     here.up("router")?;
     here.add_neighbour_route("router", BOX.into())?;
-    if simulation.is_some() {
-        here.add_local_route(Ipv4Addr::UNSPECIFIED.into())?;
-    }
-    let sixth = sixth_here(&here, simulation.is_some()).is_ok();
+    let sixth = sixth_here(&here).is_ok();
     enter(namespace)?;
     let there = Netlink::open()?;
     there.add_address("eth0", BOX.into(), 24)?;
@@ -167,39 +193,48 @@ fn make(namespace: &File, simulation: Option<&Arc<Simulation>>, began: Instant) 
     // whoever is the box's user may ask for echoes, as on most machines; the number is the job's group, and the box's is the same
     let _ = std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0");
     enter(&own)?;
-    let mut taps = vec![tap(libc::ETH_P_IP)?];
-    if sixth {
-        taps.push(tap(libc::ETH_P_IPV6)?);
+    Ok(Joined { here, sixth })
+}
+
+impl Joined {
+    fn router(self, order: Order) -> io::Result<Router> {
+        let Order { simulation, began } = order;
+        let mut sixth = self.sixth;
+        if simulation.is_some() {
+            self.here.add_local_route(Ipv4Addr::UNSPECIFIED.into())?;
+            sixth = sixth && self.here.add_local_route(Ipv6Addr::UNSPECIFIED.into()).is_ok();
+        }
+        let mut taps = vec![tap(libc::ETH_P_IP)?];
+        if sixth {
+            taps.push(tap(libc::ETH_P_IPV6)?);
+        }
+        let cap = if simulation.is_some() { CAP_SIMULATED } else { CAP };
+        let answers = if let Some(simulation) = simulation {
+            Answers::Simulated(Sink::start(simulation, began)?)
+        } else {
+            let udp = UdpSocket::bind((ROUTER, 53))?;
+            udp.set_nonblocking(true)?;
+            let tcp = TcpListener::bind((ROUTER, 53))?;
+            tcp.set_nonblocking(true)?;
+            Answers::Silent { udp, tcp }
+        };
+        Ok(Router {
+            answers,
+            taps,
+            began,
+            names: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            echoes: BTreeMap::new(),
+            cap,
+            dropped: 0,
+        })
     }
-    let answers = if let Some(simulation) = simulation {
-        Answers::Simulated(Sink::start(Arc::clone(simulation), began)?)
-    } else {
-        let udp = UdpSocket::bind((ROUTER, 53))?;
-        udp.set_nonblocking(true)?;
-        let tcp = TcpListener::bind((ROUTER, 53))?;
-        tcp.set_nonblocking(true)?;
-        Answers::Silent { udp, tcp }
-    };
-    Ok(Router {
-        answers,
-        taps,
-        began,
-        names: BTreeMap::new(),
-        addresses: BTreeMap::new(),
-        echoes: BTreeMap::new(),
-        cap: if simulation.is_some() { CAP_SIMULATED } else { CAP },
-        dropped: 0,
-    })
 }
 
 /// The router's side of IPv6. A machine without it has none in its boxes either, and that is no error.
-fn sixth_here(here: &Netlink, simulated: bool) -> io::Result<()> {
+fn sixth_here(here: &Netlink) -> io::Result<()> {
     here.add_address("router", ROUTER_V6.into(), 128)?;
-    here.add_neighbour_route("router", BOX_V6.into())?;
-    if simulated {
-        here.add_local_route(Ipv6Addr::UNSPECIFIED.into())?;
-    }
-    Ok(())
+    here.add_neighbour_route("router", BOX_V6.into())
 }
 
 /// The box's side of IPv6.

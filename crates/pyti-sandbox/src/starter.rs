@@ -7,14 +7,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::cgroup::BoxGroup;
 use crate::init::{self, Child};
+use crate::network::Joining;
 use crate::sys::{self, check};
 
 /// What a starter thread needs: it only makes system calls and copies itself.
@@ -23,6 +25,8 @@ const STACK: usize = 256 << 10;
 /// Starters, one of which is always ready or being made.
 pub(crate) struct Starters {
     ready: Mutex<Receiver<io::Result<Starter>>>,
+    /// Whether the last one was wanted with a router: then the next one is likely to be, too.
+    routed: Arc<AtomicBool>,
 }
 
 /// One thread, before and while it has a box.
@@ -30,6 +34,7 @@ pub(crate) struct Starter {
     orders: Option<Sender<Order>>,
     started: Receiver<io::Result<i32>>,
     network: OwnedFd,
+    router: Option<Joining>,
     group: Option<BoxGroup>,
     /// See [`BoxGroup::birthplace`].
     birthplace: Option<File>,
@@ -54,11 +59,13 @@ impl Starters {
     /// Begins to make the first one. To be called in the job's own network.
     pub(crate) fn new() -> Self {
         let (sender, ready) = sync_channel(0);
+        let routed = Arc::new(AtomicBool::new(false));
+        let likely = Arc::clone(&routed);
         let made = File::open("/proc/thread-self/ns/net").and_then(|home| {
             std::thread::Builder::new()
                 .name("starters".to_owned())
                 .stack_size(STACK)
-                .spawn(move || make_ahead(&Arc::new(home), &sender))
+                .spawn(move || make_ahead(&Arc::new(home), &sender, &likely))
         });
         if let Err(error) = made {
             // whoever asks for one is told that there is nobody
@@ -66,21 +73,40 @@ impl Starters {
         }
         Self {
             ready: Mutex::new(ready),
+            routed,
         }
     }
 
     /// One that nobody else has.
-    pub(crate) fn take(&self) -> io::Result<Starter> {
+    pub(crate) fn take(&self, routed: bool) -> io::Result<Starter> {
+        self.routed.store(routed, Ordering::Relaxed);
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready
-            .recv()
-            .unwrap_or_else(|_| Err(io::Error::other("no thread can be had to start boxes from")))
+        loop {
+            let starter = ready
+                .recv()
+                .unwrap_or_else(|_| Err(io::Error::other("no thread can be had to start boxes from")))?;
+            // who shall see only its own loopback gets no network that has a router already
+            if routed || starter.router.is_none() {
+                return Ok(starter);
+            }
+        }
     }
 }
 
 /// The channel has no room: each is made when the one before was taken.
-fn make_ahead(home: &Arc<File>, ready: &SyncSender<io::Result<Starter>>) {
-    while ready.send(Starter::new(Arc::clone(home))).is_ok() {}
+fn make_ahead(home: &Arc<File>, ready: &SyncSender<io::Result<Starter>>, routed: &AtomicBool) {
+    loop {
+        let mut starter = Starter::new(Arc::clone(home));
+        if let Ok(starter) = &mut starter
+            && routed.load(Ordering::Relaxed)
+        {
+            // where it fails, whoever wants it tries again and is told
+            starter.router = Joining::begin(starter.network.as_fd()).ok();
+        }
+        if ready.send(starter).is_err() {
+            return;
+        }
+    }
 }
 
 impl Starter {
@@ -116,15 +142,19 @@ impl Starter {
             orders: Some(orders),
             started,
             network,
+            router: None,
             group,
             birthplace,
             thread: Some(thread),
         })
     }
 
-    /// The network of the box.
-    pub(crate) fn network(&self) -> BorrowedFd<'_> {
-        self.network.as_fd()
+    /// The router of the box's network, once; it may have been begun ahead.
+    pub(crate) fn router(&mut self) -> io::Result<Joining> {
+        match self.router.take() {
+            Some(joining) => Ok(joining),
+            None => Joining::begin(self.network.as_fd()),
+        }
     }
 
     /// The control group of the box, where it has one.

@@ -60,13 +60,19 @@ pub(crate) fn run(
 ) -> Result<Outcome, BoxError> {
     let began = Instant::now();
     let prepare = |what: &'static str| move |e: io::Error| BoxError::Prepare(what, e);
-    let starter = starters.take().map_err(prepare("make an empty network"))?;
+    let routed = !matches!(command.network, Network::None | Network::Lens);
+    let mut starter = starters.take(routed).map_err(prepare("make an empty network"))?;
     let metered = starter
         .group()
         .is_some_and(|group| group.limit(command.limits.memory_bytes).is_ok());
     // the box makes its root meanwhile
-    let joining = BoxNetwork::begin(starter.network(), &command.network, began)
-        .map_err(prepare("make the box's network"))?;
+    let joining = if routed {
+        let joining = starter.router().map_err(prepare("make the box's network"))?;
+        joining.order(&command.network, began);
+        Some(joining)
+    } else {
+        None
+    };
     let init = starter
         .start(child, command.network == Network::Lens)
         .map_err(|source| BoxError::Step {

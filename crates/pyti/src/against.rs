@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use pyti_judge::compare::{FindingLine, SafetyCompared, safety};
 use pyti_judge::safety::{ActLine, difference};
 use pyti_model::finding::Family;
+use pyti_model::outcome::Verdict;
 use pyti_worker::runs::Run;
 use serde_json::json;
 
@@ -72,23 +74,25 @@ pub(crate) async fn guise(
 fn tell(how: &str, now: &Run, before: &Run, json: bool) -> anyhow::Result<()> {
     let (new, old) = (load(now)?, load(before)?);
     let mut files = Vec::new();
-    for (record, _) in &new.jobs {
+    for ((record, _), found) in new.jobs.iter().zip(&new.found) {
         let Some(kind) = record.file.as_ref().map(|file| file.kind) else {
             continue;
         };
         let same = old
             .jobs
             .iter()
-            .find(|(other, _)| other.file.as_ref().is_some_and(|file| file.kind == kind));
-        if let Some((other, _)) = same {
-            files.push((kind, difference(record, other)));
+            .zip(&old.found)
+            .find(|((other, _), _)| other.file.as_ref().is_some_and(|file| file.kind == kind));
+        if let Some(((other, _), found_before)) = same {
+            let safe = safety(Some(found_before), Some(found));
+            files.push((kind, difference(record, other), safe));
         }
     }
     let release = |run: &Run| run.file.release.clone().unwrap_or_default();
     if json {
         let files: Vec<_> = files
             .iter()
-            .map(|(kind, found)| json!({"kind": kind, "added": found.added, "gone": found.gone}))
+            .map(|(kind, found, safe)| json!({"kind": kind, "added": found.added, "gone": found.gone, "safety": safe}))
             .collect();
         let object = json!({
             "schema": "pyti.difference/1",
@@ -112,7 +116,10 @@ fn tell(how: &str, now: &Run, before: &Run, json: bool) -> anyhow::Result<()> {
     if files.is_empty() {
         text.push_str("   there is no file of the same kind to compare with\n");
     }
-    for (kind, found) in &files {
+    for (kind, found, safe) in &files {
+        if let Some(safe) = safe {
+            verdicts(&mut text, &kind.to_string(), safe);
+        }
         if found.is_empty() {
             text.push_str(&format!("   {kind}: does the same\n"));
         }
@@ -121,6 +128,28 @@ fn tell(how: &str, now: &Run, before: &Run, json: bool) -> anyhow::Result<()> {
     }
     print(&text)?;
     Ok(())
+}
+
+/// Both verdicts, and the findings that only one of the two has.
+fn verdicts(text: &mut String, kind: &str, safe: &SafetyCompared) {
+    let word = |verdict: Option<Verdict>| verdict.map_or("not there", Verdict::word);
+    let (before, now) = (word(safe.verdict.0), word(safe.verdict.1));
+    if before == now {
+        text.push_str(&format!("   {kind}: {now}, as before\n"));
+    } else {
+        text.push_str(&format!("   {kind}: {now}, and {before} before\n"));
+    }
+    let mut list = |sign: char, findings: &[FindingLine]| {
+        for finding in findings.iter().take(LINES) {
+            text.push_str(&format!(
+                "   {sign} {:<9} {}\n",
+                finding.severity.word(),
+                finding.sentence
+            ));
+        }
+    };
+    list('+', &safe.new);
+    list('-', &safe.gone);
 }
 
 fn lines(text: &mut String, sign: char, acts: &[ActLine]) {

@@ -8,7 +8,14 @@ use crate::recorded::{all, load};
 pub(crate) fn diff(args: &DiffArgs, look: &Look) -> anyhow::Result<u8> {
     let runs = all()?;
     let (before, after) = (load(&runs.find(&args.before)?)?, load(&runs.find(&args.after)?)?);
-    let comparison = pyti_judge::compare::compare(&before.jobs, &after.jobs);
+    let comparison = pyti_judge::compare::compare(
+        &before.jobs,
+        &after.jobs,
+        pyti_judge::compare::Safe {
+            before: &before.found,
+            after: &after.found,
+        },
+    );
     let text = if args.json {
         pyti_report::diff_json(&comparison)?
     } else if args.html {

@@ -30,7 +30,11 @@ fn one_failed() -> TestCounts {
 }
 
 fn of(before: &Job, after: &Job) -> Comparison {
-    compare(&[before.both()], &[after.both()])
+    compare(
+        &[before.both()],
+        &[after.both()],
+        pyti_judge::compare::Safe::default(),
+    )
 }
 
 #[test]
@@ -85,6 +89,7 @@ fn files_are_paired_by_name_then_by_kind() {
     let both = compare(
         &[Job::wheel().both(), Job::sdist().both()],
         &[Job::sdist().both(), newer.both()],
+        pyti_judge::compare::Safe::default(),
     );
     let names: Vec<_> = both
         .files
@@ -97,7 +102,11 @@ fn files_are_paired_by_name_then_by_kind() {
         Some("thing-2.0-py3-none-any.whl"),
     );
     assert_eq!(names, [(sdist, sdist), (old, new)]);
-    let some = compare(&[Job::wheel().both()], &[Job::sdist().both()]);
+    let some = compare(
+        &[Job::wheel().both()],
+        &[Job::sdist().both()],
+        pyti_judge::compare::Safe::default(),
+    );
     let classes: Vec<_> = some.files.iter().map(|f| f.class).collect();
     assert_eq!(classes, [Class::New, Class::Gone]);
     assert_eq!(some.counts().values().sum::<usize>(), 2);
@@ -168,7 +177,10 @@ fn changed_files_are_compared_by_task_and_path() {
     };
     let before = with(vec![change("/same", 1), change("/other", 1), change("/gone", 1)]);
     let after = with(vec![change("/same", 1), change("/other", 2), change("/new", 1)]);
-    let changes = compare(&[before], &[after]).files.remove(0).changes;
+    let changes = compare(&[before], &[after], pyti_judge::compare::Safe::default())
+        .files
+        .remove(0)
+        .changes;
     let at = |path: &str| vec![("install".to_owned(), path.into())];
     assert_eq!(
         (changes.only_before, changes.only_after, changes.different),

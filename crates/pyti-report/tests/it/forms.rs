@@ -81,13 +81,24 @@ fn markdown_is_readable() {
 
 #[test]
 fn a_comparison_shows_what_became_worse() {
-    let comparison = compare(&[wheel().judged()], &[failing()]);
+    let comparison = compare(
+        &[wheel().judged()],
+        &[failing()],
+        pyti_judge::compare::Safe::default(),
+    );
     insta::assert_snapshot!(diff_terminal(&comparison, &PLAIN));
     let back: Comparison = serde_json::from_str(&diff_json(&comparison).unwrap()).unwrap();
     // the last digit of a float may differ after JSON
     assert_eq!(back.counts(), comparison.counts());
     assert_eq!(back.files[0].tests, comparison.files[0].tests);
-    let same = diff_terminal(&compare(&[wheel().judged()], &[wheel().judged()]), &PLAIN);
+    let same = diff_terminal(
+        &compare(
+            &[wheel().judged()],
+            &[wheel().judged()],
+            pyti_judge::compare::Safe::default(),
+        ),
+        &PLAIN,
+    );
     assert!(same.contains("SAME") && !same.contains("REGRESSED"), "{same}");
 }
 

@@ -166,6 +166,19 @@ fn without_network_only_the_loopback_answers() {
 }
 
 #[test]
+fn networks_that_were_made_ahead_go_to_nobody_who_wants_another() {
+    let links = || sh("cut -d: -f1 -s /proc/net/dev | tr -d ' ' | sort | tr '\\n' ' '");
+    let silent = || with(links(), json!({"network": "silent"}));
+    let order = json!({"groups": [[silent()], [silent()], [links()], [silent()], [links()], [links()]]});
+    for who in everybody() {
+        let answers = job(who, &order);
+        let seen: Vec<&str> = answers.iter().map(stdout).collect();
+        let (alone, joined) = ("lo ", "eth0 lo ");
+        assert_eq!(seen, [joined, joined, alone, joined, alone, alone], "{who:?}");
+    }
+}
+
+#[test]
 fn a_silent_network_loses_packets_and_records_who_was_called() {
     if !python() {
         return;
