@@ -81,6 +81,9 @@ fn main() -> ExitCode {
 
 fn test(yes: bool, filter: Option<&str>) -> Result<()> {
     needs::install(yes || std::env::var_os("CI").is_some())?;
+    if let Some(target) = std::env::current_exe()?.ancestors().nth(2) {
+        needs::install_node(target)?;
+    }
     graph::run()?;
     schema::run(true)?;
     let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];

@@ -1,7 +1,8 @@
 //! What the tests need from the system, and how it is installed.
 
+use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -51,7 +52,61 @@ const NEEDS: &[Need] = &[
         why: "setpriv runs tests as an ordinary user",
         there: || has("setpriv"),
     },
+    Need {
+        package: "chromium",
+        why: "the service's pages are looked at in it",
+        there: || PathBuf::from("/usr/bin/chromium").exists(),
+    },
+    Need {
+        package: "nodejs",
+        why: "drives Chromium",
+        there: || has("node"),
+    },
+    Need {
+        package: "npm",
+        why: "fetches what drives Chromium, and axe, which looks for barriers",
+        there: || has("npm"),
+    },
 ];
+
+/// Packages of npm that tests need, pinned; they lie in the target folder.
+const NODE: &[(&str, &str)] = &[("axe-core", "4.14.1"), ("puppeteer-core", "24.43.1")];
+
+/// Fetches the packages of npm that are not there. What cannot be fetched only skips the tests that need it, and they say so.
+pub(crate) fn install_node(target: &Path) -> Result<()> {
+    let folder = target.join("node");
+    let there = |(name, version): &(&str, &str)| {
+        fs::read_to_string(folder.join("node_modules").join(name).join("package.json"))
+            .is_ok_and(|text| text.contains(&format!("\"version\": \"{version}\"")))
+    };
+    if NODE.iter().all(there) || !has("npm") {
+        return Ok(());
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let names: Vec<String> = NODE
+        .iter()
+        .map(|(name, version)| format!("{name}@{version}"))
+        .collect();
+    let status = Command::new("npm")
+        .args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--prefix",
+        ])
+        .arg(&folder)
+        .args(&names)
+        .status()
+        .context("cannot start npm")?;
+    if !status.success() {
+        say(&format!(
+            "npm could not fetch {}: tests in a browser will be skipped",
+            names.join(" and ")
+        ));
+    }
+    Ok(())
+}
 
 /// Installs what is missing, after asking.
 pub(crate) fn install(yes: bool) -> Result<()> {

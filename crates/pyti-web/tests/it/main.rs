@@ -1,5 +1,6 @@
 //! The pages over a real store, asked over a real socket, with reports rendered in the real child.
 
+mod browser;
 #[path = "../../examples/site/fill.rs"]
 mod fill;
 mod limits;

@@ -13,7 +13,7 @@ const QUOTE: &str = "\"onmouseover=\"alert(1)";
 const TURN: &str = "\u{202e}gpj";
 
 /// A result whose every text is hostile, with a recording that is, too; its number and its file's digest.
-fn enemy(server: &Server) -> (i64, String) {
+pub(crate) fn enemy(server: &Server) -> (i64, String) {
     let name = format!("evil-{SCRIPT}{QUOTE}{TURN}.whl");
     let info = file("evil", &format!("1.0{SCRIPT}{TURN}"), &name);
     let recording = WHEEL
@@ -25,7 +25,7 @@ fn enemy(server: &Server) -> (i64, String) {
 }
 
 /// A second one, whose finding is hostile.
-fn finding(server: &Server) -> i64 {
+pub(crate) fn finding(server: &Server) -> i64 {
     let info = file("evil", "2.0", &format!("evil-2{SCRIPT}.tar.gz"));
     let who = fill::enrol(&server.store, "south-1", &["cpython-3.13"]).unwrap();
     let job = fill::job(&info, &env("cpython-3.13"), 0, true).unwrap();
