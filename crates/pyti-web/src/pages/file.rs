@@ -50,6 +50,14 @@ struct FilePage {
     tasks: Vec<String>,
 }
 
+impl FilePage {
+    /// Whether there is anything to take away.
+    fn has_files(&self) -> bool {
+        let recording = self.result.as_ref().and_then(|row| row.recording.as_ref());
+        self.report.is_some() || recording.is_some_and(|recording| recording.kept)
+    }
+}
+
 struct Known {
     file: File,
     also: Vec<File>,
