@@ -93,13 +93,17 @@ pub(crate) fn put(store: &Store, who: &WorkerId, request: u64, piece: Piece) -> 
     };
     let found = judge_safety(&record, RuleSet::built_in(), &[], baseline.as_ref());
     let blob = store.blobs().put(&piece.recording)?;
-    let more = match &piece.baseline {
-        Some(bytes) => {
-            let digest = store.blobs().put(bytes)?;
-            Some(format!("{{\"baseline\":\"{digest}\"}}"))
-        }
+    let baseline = match &piece.baseline {
+        Some(bytes) => Some(Recording {
+            blob: store.blobs().put(bytes)?,
+            size: bytes.len() as u64,
+            class: Class::Long,
+        }),
         None => None,
     };
+    let more = baseline
+        .as_ref()
+        .map(|baseline| format!("{{\"baseline\":\"{}\"}}", baseline.blob));
     store.expand(Expansion {
         files: vec![piece.file.clone()],
         jobs: vec![job(&piece.file, &piece.env, piece.generation, true)?],
@@ -132,6 +136,7 @@ pub(crate) fn put(store: &Store, who: &WorkerId, request: u64, piece: Piece) -> 
             size: piece.recording.len() as u64,
             class: Class::Long,
         }),
+        baseline,
         more,
         findings: found
             .findings

@@ -133,6 +133,7 @@ fn put_bytes(server: &Server, name: &str, bytes: &[u8]) -> i64 {
             size: bytes.len() as u64,
             class: pyti_store::Class::Short,
         }),
+        baseline: None,
         more: None,
         findings: vec![],
     };

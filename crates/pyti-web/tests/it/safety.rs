@@ -51,6 +51,7 @@ pub(crate) fn finding(server: &Server) -> i64 {
         passed: 0,
         failed: 0,
         recording: None,
+        baseline: None,
         more: None,
         findings: vec![NewFinding {
             rule: "decoy-read".into(),
