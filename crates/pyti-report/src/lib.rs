@@ -30,6 +30,7 @@ use pyti_judge::{JobRecord, Judgement};
 
 pub use diff::{diff_fragment, diff_html, diff_json, diff_terminal};
 pub use explain::{NoFinding, explain};
+pub use export::{NoCoverage, cobertura, coverage_json, lcov};
 pub use export::{events_csv, indicators, package_analysis, sarif};
 pub use findings::{Found, findings, verdict_ink};
 pub use junit::{JUnitError, junit};

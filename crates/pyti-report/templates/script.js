@@ -187,4 +187,23 @@
     document.querySelectorAll("details.part").forEach(function (d) { d.open = true; });
   });
   open();
+  document.querySelectorAll("details[data-z]").forEach(function (part) {
+    part.addEventListener("toggle", function open() {
+      if (!part.open || !window.DecompressionStream) { return; }
+      part.removeEventListener("toggle", open);
+      var bytes = Uint8Array.from(atob(part.dataset.z), function (c) { return c.charCodeAt(0); });
+      var stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+      new Response(stream).json().then(function (lines) {
+        var pre = part.querySelector(".src");
+        lines.forEach(function (line) {
+          var span = document.createElement("span");
+          if (line[0]) { span.className = line[0]; }
+          span.textContent = line[1];
+          if (line[2]) { span.title = line[2]; }
+          pre.appendChild(span);
+        });
+        pre.hidden = false;
+      });
+    });
+  });
 })();

@@ -543,6 +543,15 @@ pub(crate) struct ReportArgs {
     /// Every event, as comma-separated values
     #[arg(long, group = "form")]
     pub(crate) csv: bool,
+    /// Coverage as an LCOV trace file
+    #[arg(long, group = "form")]
+    pub(crate) lcov: bool,
+    /// Coverage as Cobertura's XML
+    #[arg(long, group = "form")]
+    pub(crate) cobertura: bool,
+    /// Coverage as coverage.py's JSON
+    #[arg(long, group = "form")]
+    pub(crate) coverage_json: bool,
     /// Write into a file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

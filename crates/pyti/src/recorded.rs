@@ -115,6 +115,12 @@ pub(crate) fn report(args: &ReportArgs, look: &Look) -> anyhow::Result<u8> {
         pyti_report::indicators(&view)
     } else if args.package_analysis {
         pyti_report::package_analysis(&view)
+    } else if args.lcov {
+        pyti_report::lcov(&view)?
+    } else if args.cobertura {
+        pyti_report::cobertura(&view)?
+    } else if args.coverage_json {
+        pyti_report::coverage_json(&view)?
     } else if args.csv {
         pyti_report::events_csv(&view)
     } else {

@@ -1,10 +1,12 @@
 //! What a run did and what was found in it, in the forms of other tools.
 
+mod coverage;
 mod csv;
 mod package_analysis;
 mod sarif;
 mod stix;
 
+pub use coverage::{NoCoverage, cobertura, coverage_json, lcov};
 pub use csv::events_csv;
 pub use package_analysis::package_analysis;
 pub use sarif::sarif;

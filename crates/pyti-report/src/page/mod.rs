@@ -1,6 +1,8 @@
 //! The page of one run: one self-contained file.
 
 mod changes;
+mod costs;
+mod coverage;
 mod links;
 pub(crate) mod lit;
 mod network;

@@ -7,6 +7,8 @@ use pyti_model::raw::{Test, TestCase, TestOutcome};
 use serde::Serialize;
 
 use super::changes::{Known, PlacePart, by_place};
+use super::costs::{self, CostsPart};
+use super::coverage::{self, CoveragePart};
 use super::lit::Lit;
 use super::network::{self, NetworkPart};
 use super::plan::{PlanPart, plan};
@@ -55,6 +57,8 @@ pub(crate) struct FilePart {
     pub(crate) compilers: Vec<CompilerPart>,
     pub(crate) logs: Vec<LogPart>,
     pub(crate) plan: Option<PlanPart>,
+    pub(crate) coverage: Option<CoveragePart>,
+    pub(crate) costs: Option<CostsPart>,
 }
 
 /// A line of the summary.
@@ -191,6 +195,8 @@ impl FilePart {
                 .unwrap_or_default(),
             logs: Vec::new(),
             plan: plan(&file),
+            coverage: coverage::part(record),
+            costs: costs::part(record),
             anchor,
         };
         part.kinds = processes::kinds(&part.commands);
