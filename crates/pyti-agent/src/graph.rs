@@ -17,8 +17,8 @@ use crate::tasks::lock::{Wish, lock_and_put};
 use crate::tasks::{
     BUILD_ENVIRONMENT, BUILD_LOCK, DYNAMIC_REQUIRES, FACTS, FIRST_BUILD_ENVIRONMENT, FIRST_BUILD_LOCK,
     INSPECTION, INSTALLED, RUNTIME_ENVIRONMENT, RUNTIME_LOCK, TAKEN, TEST_CHOICE, TEST_ENVIRONMENT,
-    TEST_LOCK, TREE, WHEEL, Wheel, build, coverage, environment, import, install, provoke, quality, source,
-    start, test, wheel,
+    TEST_LOCK, TREE, WHEEL, Wheel, build, costs, coverage, environment, import, install, provoke, quality,
+    source, start, test, wheel,
 };
 
 /// Tasks that prepare others: shown folded.
@@ -242,6 +242,15 @@ fn from_wheel(b: &mut Builder<'_>) {
             .needs(&RUNTIME_ENVIRONMENT)
             .run(import::import);
     });
+    if b.plan.run_tests {
+        // what a release costs is told once: by the job that runs its tests
+        b.add("cost", |t| {
+            t.needs(&INSTALLED)
+                .needs(&RUNTIME_ENVIRONMENT)
+                .on_failure(Effect::Warn)
+                .run(costs::cost);
+        });
+    }
     let plan = &b.plan;
     let (watched, exercised) = (plan.watch == Watch::On, plan.exercise);
     if watched {

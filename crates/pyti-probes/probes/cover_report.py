@@ -59,7 +59,11 @@ def configured(coverage, config, data):
     origin = " (%s)" % read[-1] if read else ""
     taken, left, patterns = [], [], {"omit": [], "include": []}
     for option in LINES:
-        if value(cov, option) != value(plain, option):
+        found = value(cov, option)
+        # what is added to the default patterns is in both
+        more = value(cov, option.replace("_lines", "_also").replace("_branches", "_also")) or []
+        known = value(plain, option)
+        if found != known and not (option.endswith(("_lines", "_branches")) and found == (known or []) + more):
             taken.append(option.split(":")[1] + origin)
     for option in PLACES:
         found = value(cov, option)

@@ -56,6 +56,7 @@ class Plugin(object):
         self.open = {}
         self.doctests = set()
         self.started = False
+        self.meter = results.Meter()
 
     def pytest_load_initial_conftests(self):
         import pytest
@@ -97,6 +98,9 @@ class Plugin(object):
         elif report.skipped:
             results.tell(e="case", id=report.nodeid, outcomes=["skipped"], wall_s=0.0, message=self.reason(report))
 
+    def pytest_runtest_logstart(self, nodeid):
+        self.meter.begin(nodeid)
+
     def pytest_runtest_logreport(self, report):
         if not results.is_ours():
             return
@@ -119,6 +123,10 @@ class Plugin(object):
         elif outcome in ("skipped", "xfailed", "xpassed"):
             entry["message"] = self.reason(report)
         if report.when not in ("setup", "call"):
+            cost = self.meter.end(report.nodeid)
+            if not hasattr(report, "node"):
+                # with xdist a test runs elsewhere: what this process costs is not its cost
+                entry.update(cost)
             self.emit(report.nodeid)
 
     def emit(self, nodeid):

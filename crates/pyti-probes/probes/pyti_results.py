@@ -27,6 +27,34 @@ def open_results(number):
         pass
 
 
+class Meter(object):
+    """What one test costs: CPU of this process and of children that it waited for; memory where it raised the peak."""
+
+    def __init__(self):
+        try:
+            import resource
+            self.usage = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            self.peak = self.usage()
+        except Exception:
+            self.usage = None
+        self.times, self.begun = _os.times, {}
+
+    def begin(self, test):
+        self.begun[test] = sum(self.times()[:4])
+
+    def end(self, test):
+        began = self.begun.pop(test, None)
+        if began is None:
+            return {}
+        cost = {"cpu_s": max(sum(self.times()[:4]) - began, 0.0)}
+        if self.usage is not None:
+            peak = self.usage()
+            if peak > self.peak:
+                # Linux counts in KiB
+                self.peak, cost["peak"] = peak, peak * 1024
+        return cost
+
+
 def spare(memory):
     """Memory shared with a parent, for when the descriptor is closed by what was imported."""
     global _spare

@@ -20,6 +20,7 @@ MESSAGE = 8000
 local = threading.local()
 paused = [0]
 outside = set()
+meter = results.Meter()
 
 
 class Record(object):
@@ -27,6 +28,7 @@ class Record(object):
 
     def __init__(self, test):
         self.test, self.began = test, time.monotonic()
+        meter.begin(id(self))
         self.outcomes, self.message, self.loading, self.subtests = [], "", False, {}
         # the result that began it, where no call of a TestCase did
         self.layer = None
@@ -37,6 +39,7 @@ class Record(object):
             self.message = message
 
     def tell(self):
+        cost = meter.end(id(self))
         # results that pass on what they hear hear it again: the one that heard most counts
         for bad in max(self.subtests.values(), key=len, default=()):
             results.tell(e="subtest", failed=bad)
@@ -48,7 +51,7 @@ class Record(object):
             results.tell(e="collect_error", where=name_of(self.test), text=self.message)
             return
         results.tell(e="case", id=name_of(self.test), outcomes=[outcome], wall_s=time.monotonic() - self.began,
-                     message=self.message, doctest=isinstance(self.test, doctest.DocTestCase))
+                     message=self.message, doctest=isinstance(self.test, doctest.DocTestCase), **cost)
 
 
 def name_of(test):

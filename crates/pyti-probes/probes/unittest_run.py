@@ -18,11 +18,13 @@ class Result(unittest.TestResult):
     def __init__(self):
         super().__init__()
         self.began, self.outcomes, self.message = {}, {}, {}
+        self.meter = results.Meter()
 
     def startTest(self, test):
         super().startTest(test)
         self.began[test.id()] = time.monotonic()
         self.outcomes[test.id()] = []
+        self.meter.begin(test.id())
 
     def note(self, test, outcome, message=""):
         name = test.id()
@@ -46,7 +48,8 @@ class Result(unittest.TestResult):
             return
         outcomes = outcomes or ["passed"]
         results.tell(e="case", id=name, outcomes=outcomes[:1], wall_s=time.monotonic() - self.began.pop(name, 0),
-                     message=self.message.pop(name, ""), doctest=type(test).__name__ == "DocTestCase")
+                     message=self.message.pop(name, ""), doctest=type(test).__name__ == "DocTestCase",
+                     **self.meter.end(name))
         super().stopTest(test)
 
     def text(self, error):

@@ -4,6 +4,7 @@
 //! over a pipe of its own, one JSON object a line; code of the package runs in the same process and may forge or
 //! spoil it, so everything is parsed as hostile and called *claimed by the process*.
 
+pub mod costs;
 pub mod cover;
 pub mod exercise;
 pub mod hook;
@@ -28,6 +29,7 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
         ("pytest_boot.py", include_str!("../probes/pytest_boot.py")),
         ("unittest_run.py", include_str!("../probes/unittest_run.py")),
         ("doctest_run.py", include_str!("../probes/doctest_run.py")),
+        ("costs.py", include_str!("../probes/costs.py")),
         ("pyti_cover.py", include_str!("../probes/pyti_cover.py")),
         ("cover_report.py", include_str!("../probes/cover_report.py")),
         ("script_run.py", include_str!("../probes/script_run.py")),

@@ -1,6 +1,7 @@
 //! The tasks: one step each, with what it needs and what it makes.
 
 pub(crate) mod build;
+pub(crate) mod costs;
 pub(crate) mod coverage;
 pub(crate) mod environment;
 pub(crate) mod import;

@@ -147,9 +147,13 @@ fn covered(
         statements: number(counts.statements),
         missing: number(counts.statements - counts.covered),
         branches: if counts.branches == 0 {
-            "none".to_owned()
+            "no branches".to_owned()
         } else {
-            format!("{} of {}", number(counts.taken), number(counts.branches))
+            format!(
+                "{} of {} branches taken",
+                number(counts.taken),
+                number(counts.branches)
+            )
         },
         holes: holes(file),
         lines: Vec::new(),
