@@ -29,7 +29,7 @@ pub use config::{ConfigError, Overrides, Settings};
 pub use error::{IndexError, MetadataError};
 pub use index::Index;
 pub use lens::{Entry, Lens, Offered, View};
-pub use metadata::MetadataBuilder;
+pub use metadata::{MetadataBuilder, classifiers};
 pub use names::{NameProblem, ParsedName, parse_any, parse_filename};
 pub use project::{Project, ProjectFile, ProjectState, ProjectStatus};
 pub use redacted::RedactedUrl;

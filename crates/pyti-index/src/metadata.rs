@@ -19,6 +19,21 @@ use crate::{BoxFuture, caps};
 /// Bytes at a wheel's end that are asked for first: nearly always directory and metadata lie in them.
 const TAIL: u64 = 1 << 16;
 
+/// Most classifiers of a file that are read; there are some 900 in all.
+const CLASSIFIERS: usize = 1000;
+
+/// The classifiers in a file's metadata.
+pub fn classifiers(metadata: &[u8]) -> Vec<String> {
+    let Ok((headers, _)) = mailparse::parse_headers(metadata) else {
+        return Vec::new();
+    };
+    headers
+        .get_all_values("Classifier")
+        .into_iter()
+        .take(CLASSIFIERS)
+        .collect()
+}
+
 /// Builds the metadata of an sdist that does not carry it: in a box, elsewhere.
 pub trait MetadataBuilder: Send + Sync {
     /// Gives the metadata's bytes, or why there are none.

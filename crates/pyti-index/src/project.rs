@@ -24,6 +24,21 @@ pub struct Project {
     pub serial: Option<u64>,
 }
 
+impl Project {
+    /// A project with nothing in it yet, or any more.
+    pub fn without_files(name: &str, index: RedactedUrl) -> Self {
+        Self {
+            name: name.to_owned(),
+            files: Vec::new(),
+            versions: Vec::new(),
+            status: None,
+            index,
+            skipped: Vec::new(),
+            serial: None,
+        }
+    }
+}
+
 /// A project's status marker with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectStatus {

@@ -67,18 +67,6 @@ struct Legacy {
     releases: BTreeMap<String, Value>,
 }
 
-fn empty(name: &PackageName, index: &RedactedUrl) -> Project {
-    Project {
-        name: name.to_string(),
-        files: Vec::new(),
-        versions: Vec::new(),
-        status: None,
-        index: index.clone(),
-        skipped: Vec::new(),
-        serial: None,
-    }
-}
-
 /// Reads a JSON page; `base` is the address that it came from, after redirects.
 pub(crate) fn from_json(
     body: &[u8],
@@ -96,7 +84,7 @@ pub(crate) fn from_json(
     {
         return Err("another major version of the Simple API than 1".into());
     }
-    let mut project = empty(name, index);
+    let mut project = Project::without_files(name.as_ref(), index.clone());
     project.serial = whole(&page.meta.serial);
     project.versions = page.versions;
     project.status = match (page.status, page.meta.status) {
@@ -130,7 +118,7 @@ pub(crate) fn from_html(
         .select(&bases)
         .find_map(|element| base.join(element.attr("href")?).ok())
         .unwrap_or_else(|| base.clone());
-    let mut project = empty(name, index);
+    let mut project = Project::without_files(name.as_ref(), index.clone());
     let mut marker = (None, None);
     let mut version = None;
     for meta in html.select(&metas) {
@@ -214,7 +202,7 @@ pub(crate) fn from_html(
 pub(crate) fn from_legacy(body: &[u8], name: &PackageName, index: &RedactedUrl) -> Result<Project, String> {
     let legacy: Legacy =
         serde_json::from_slice(body).map_err(|error| format!("not the legacy JSON: {error}"))?;
-    let mut project = empty(name, index);
+    let mut project = Project::without_files(name.as_ref(), index.clone());
     project.versions = legacy.releases.into_keys().collect();
     Ok(project)
 }
