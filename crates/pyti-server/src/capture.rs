@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pyti_dispatch::{Job, JobStore as _, Message, State, Wait};
 use pyti_model::Digest;
-use pyti_store::{Class, StoreError};
+use pyti_store::{Class, FileInfo, StoreError};
 use tokio::task::JoinSet;
 
 use crate::controller::Controller;
@@ -115,38 +115,7 @@ async fn capture(controller: &Controller, file: &Digest, jobs: &[Job]) -> Result
         .map_err(|error| error.to_string())?;
     let known = known.into_iter().next().ok_or("nobody knows its name")?;
     if known.captured.is_none() {
-        let index = controller.index().ok_or("no index is configured")?;
-        let page = index
-            .project(&known.info.project)
-            .await
-            .map_err(|error| pyti_model::with_causes(&error))?;
-        let named = page
-            .files
-            .iter()
-            .find(|named| named.filename == known.info.name)
-            .ok_or("the index does not name it any more")?;
-        let (digest, path) = index
-            .fetch(named, &|_, _| {})
-            .await
-            .map_err(|error| pyti_model::with_causes(&error))?;
-        if digest != *file {
-            return Err("the index gives other bytes under its name".to_owned());
-        }
-        let info = known.info.clone();
-        controller
-            .ask(move |store| {
-                let mut from = std::fs::File::open(&path).map_err(|source| StoreError::Io {
-                    path: path.clone(),
-                    source,
-                })?;
-                let (_, size) = store.blobs().put_from(&mut from)?;
-                store.captured(&pyti_store::FileInfo { size, ..info }, Class::Short)?;
-                // the store keeps it; the cache was only a way to get it
-                let _ = std::fs::remove_file(&path);
-                Ok(())
-            })
-            .await
-            .map_err(|error| error.to_string())?;
+        store_file(controller, &known.info).await?;
     }
     let jobs: Vec<_> = jobs
         .iter()
@@ -158,6 +127,42 @@ async fn capture(controller: &Controller, file: &Digest, jobs: &[Job]) -> Result
             for job in jobs {
                 store.send(Message::Ready { job })?;
             }
+            Ok(())
+        })
+        .await
+        .map_err(|error| error.to_string())
+}
+
+/// Fetches a file from the index and stores it; the bytes are those that its digest says.
+pub(crate) async fn store_file(controller: &Controller, info: &FileInfo) -> Result<(), String> {
+    let index = controller.index().ok_or("no index is configured")?;
+    let page = index
+        .project(&info.project)
+        .await
+        .map_err(|error| pyti_model::with_causes(&error))?;
+    let named = page
+        .files
+        .iter()
+        .find(|named| named.filename == info.name)
+        .ok_or("the index does not name it any more")?;
+    let (digest, path) = index
+        .fetch(named, &|_, _| {})
+        .await
+        .map_err(|error| pyti_model::with_causes(&error))?;
+    if digest != info.sha256 {
+        return Err("the index gives other bytes under its name".to_owned());
+    }
+    let info = info.clone();
+    controller
+        .ask(move |store| {
+            let mut from = std::fs::File::open(&path).map_err(|source| StoreError::Io {
+                path: path.clone(),
+                source,
+            })?;
+            let (_, size) = store.blobs().put_from(&mut from)?;
+            store.captured(&FileInfo { size, ..info }, Class::Short)?;
+            // the store keeps it; the cache was only a way to get it
+            let _ = std::fs::remove_file(&path);
             Ok(())
         })
         .await

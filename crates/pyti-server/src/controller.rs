@@ -18,6 +18,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
 use crate::config::ServeConfig;
 use crate::error::{ServerError, of_store};
+use crate::feed::Feeds;
 use crate::judging::Judge;
 use crate::trust::{self, Rates};
 
@@ -44,7 +45,7 @@ pub struct Controller {
     pub(crate) rates: Rates,
     /// Fingerprint of our own authority, where there is one.
     authority: Mutex<Option<Digest>>,
-    feeds: Mutex<Vec<pyti_command::feed::FeedView>>,
+    feeds: Option<Arc<Feeds>>,
     pub(crate) judge: Judge,
     pub(crate) index: Option<Index>,
     /// Calls that may be at work at once, besides those that only wait.
@@ -106,6 +107,7 @@ impl Controller {
             config.judges,
             config.unpacked_bytes,
         );
+        let feeds = config.feed.clone().map(Feeds::new).transpose()?.map(Arc::new);
         let controller = Arc::new(Self {
             store,
             id,
@@ -113,7 +115,7 @@ impl Controller {
             trust: trust::Secrets::new()?,
             rates: Rates::default(),
             authority: Mutex::default(),
-            feeds: Mutex::default(),
+            feeds,
             judge,
             index,
             at_work: Semaphore::new(config.connections),
@@ -152,6 +154,9 @@ impl Controller {
             .map_err(ServerError::io("the thread of signals"))?;
         tokio::spawn(Arc::clone(self).tick());
         tokio::spawn(crate::capture::lane(Arc::clone(self)));
+        if let Some(feeds) = &self.feeds {
+            crate::feed::spawn(self, feeds)?;
+        }
         Ok(())
     }
 
@@ -355,13 +360,7 @@ impl Controller {
 
     /// What the feeds are at.
     pub(crate) fn feeds(&self) -> Vec<pyti_command::feed::FeedView> {
-        let feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-        feeds.clone()
-    }
-
-    /// What the feeds are at, from whoever runs them.
-    pub fn set_feeds(&self, views: Vec<pyti_command::feed::FeedView>) {
-        *self.feeds.lock().unwrap_or_else(PoisonError::into_inner) = views;
+        self.feeds.as_ref().map(|feeds| feeds.views()).unwrap_or_default()
     }
 
     /// The fingerprint of our own authority, where there is one.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pyti_command::job::{SubmitParams, SubmitTarget, Submitted, SubmittedJob};
-use pyti_command::order::{Environment, SPEC_VERSION, Spec};
+use pyti_command::order::{Environment, Options, SPEC_VERSION, Spec};
 use pyti_command::rpc::{RpcError, codes};
 use pyti_dispatch::{JobKey, Label, Needs, NewJob, Priority};
-use pyti_index::select::{Refusal, Wanted, choose};
+use pyti_index::select::{Chosen, Refusal, Wanted, choose};
 use pyti_index::{Project, ProjectFile};
 use pyti_model::plan::Interpreter;
 use pyti_model::{Digest, FileKind};
@@ -95,8 +95,26 @@ fn platform() -> Label {
     text.parse().unwrap_or_else(|_| unreachable!())
 }
 
-fn environments(controller: &Controller, params: &SubmitParams) -> Result<Vec<Environment>, RpcError> {
-    let mut words = params.python.clone();
+/// The environments that are asked for; without words those of the configuration, else the newest that some worker has.
+pub(crate) async fn environments(
+    controller: &Arc<Controller>,
+    python: &[String],
+    platform: Option<&Label>,
+    isolation: Option<&Label>,
+) -> Result<Vec<Environment>, RpcError> {
+    let controller = Arc::clone(controller);
+    let (python, platform, isolation) = (python.to_vec(), platform.cloned(), isolation.cloned());
+    tokio::task::spawn_blocking(move || find_environments(&controller, python, platform, isolation))
+        .await
+        .map_err(|_| RpcError::plain(codes::INTERNAL))?
+}
+
+fn find_environments(
+    controller: &Controller,
+    mut words: Vec<String>,
+    wanted_platform: Option<Label>,
+    isolation: Option<Label>,
+) -> Result<Vec<Environment>, RpcError> {
     if words.is_empty() {
         words.clone_from(&controller.config().python);
     }
@@ -115,9 +133,9 @@ fn environments(controller: &Controller, params: &SubmitParams) -> Result<Vec<En
             "at most 16 interpreters at once",
         ));
     }
-    let platform = params.platform.clone().unwrap_or_else(platform);
-    let isolation = match &params.isolation {
-        Some(isolation) => isolation.clone(),
+    let platform = wanted_platform.unwrap_or_else(platform);
+    let isolation = match isolation {
+        Some(isolation) => isolation,
         None => "sandbox".parse().unwrap_or_else(|_| unreachable!()),
     };
     let interpreters: BTreeSet<Label> = words
@@ -176,11 +194,13 @@ pub(crate) async fn submit(
     if let Some(known) = known {
         return again(&known);
     }
-    let blocking = Arc::clone(controller);
-    let wanted = params.clone();
-    let environments = tokio::task::spawn_blocking(move || environments(&blocking, &wanted))
-        .await
-        .map_err(|_| RpcError::plain(codes::INTERNAL))??;
+    let environments = environments(
+        controller,
+        &params.python,
+        params.platform.as_ref(),
+        params.isolation.as_ref(),
+    )
+    .await?;
     let made = match &params.target {
         SubmitTarget::File { sha256 } => known_file(controller, sha256, &environments, &params).await?,
         SubmitTarget::Project { name, specifiers } => {
@@ -195,26 +215,8 @@ pub(crate) async fn submit(
     };
     let mut shown = Vec::new();
     for (file, spec) in made.jobs {
-        let body = spec.bytes().map_err(|_| RpcError::plain(codes::INTERNAL))?;
-        let hash = digest(&body);
-        let sha256 = file.sha256.clone();
-        let captured = controller.ask(move |store| store.is_captured(&sha256)).await?;
-        expansion.jobs.push(NewJob {
-            key: JobKey {
-                file: file.sha256.clone(),
-                spec: hash.clone(),
-                generation: 0,
-            },
-            project: file.project.clone(),
-            needs: Needs {
-                platform: spec.environment.platform.clone(),
-                interpreter: spec.environment.interpreter.clone(),
-                isolation: spec.environment.isolation.clone(),
-                memory_mib: controller.config().memory_mib,
-            },
-            priority,
-            captured,
-        });
+        let (job, hash, body) = job(controller, &file, &spec, priority).await?;
+        expansion.jobs.push(job);
         expansion.specs.push((hash, body));
         shown.push((file, spec.environment.interpreter));
     }
@@ -246,6 +248,36 @@ pub(crate) async fn submit(
     again(&done)
 }
 
+/// The job of a file by a specification, in its first generation; the specification's hash and bytes.
+pub(crate) async fn job(
+    controller: &Controller,
+    file: &FileInfo,
+    spec: &Spec,
+    priority: Priority,
+) -> Result<(NewJob, Digest, Vec<u8>), RpcError> {
+    let body = spec.bytes().map_err(|_| RpcError::plain(codes::INTERNAL))?;
+    let hash = digest(&body);
+    let sha256 = file.sha256.clone();
+    let captured = controller.ask(move |store| store.is_captured(&sha256)).await?;
+    let job = NewJob {
+        key: JobKey {
+            file: file.sha256.clone(),
+            spec: hash.clone(),
+            generation: 0,
+        },
+        project: file.project.clone(),
+        needs: Needs {
+            platform: spec.environment.platform.clone(),
+            interpreter: spec.environment.interpreter.clone(),
+            isolation: spec.environment.isolation.clone(),
+            memory_mib: controller.config().memory_mib,
+        },
+        priority,
+        captured,
+    };
+    Ok((job, hash, body))
+}
+
 /// The answer to a submission, from what is kept of it.
 fn again(done: &pyti_store::Submitted) -> Result<Submitted, RpcError> {
     let mut answer: Submitted =
@@ -257,11 +289,12 @@ fn again(done: &pyti_store::Submitted) -> Result<Submitted, RpcError> {
     Ok(answer)
 }
 
-fn spec(environment: &Environment, params: &SubmitParams, run_tests: bool) -> Spec {
+/// What makes a job together with its file.
+pub(crate) fn spec(environment: &Environment, options: &Options, run_tests: bool) -> Spec {
     Spec {
         version: SPEC_VERSION,
         environment: environment.clone(),
-        options: params.options.clone(),
+        options: options.clone(),
         run_tests,
         policy: POLICY,
     }
@@ -285,7 +318,7 @@ async fn known_file(
         files: Vec::new(),
         jobs: environments
             .iter()
-            .map(|environment| (file.info.clone(), spec(environment, params, true)))
+            .map(|environment| (file.info.clone(), spec(environment, &params.options, true)))
             .collect(),
         notes: Vec::new(),
     })
@@ -295,6 +328,25 @@ fn index(controller: &Controller) -> Result<&pyti_index::Index, RpcError> {
     controller
         .index()
         .ok_or_else(|| RpcError::new(codes::INDEX, "no index is configured"))
+}
+
+/// The files of a project that an environment would get.
+pub(crate) fn chosen(
+    controller: &Controller,
+    project: &Project,
+    specifiers: Option<&str>,
+    environment: &Environment,
+    options: &Options,
+) -> Result<Chosen, Refusal> {
+    let wanted = Wanted {
+        specifiers,
+        pre: options.pre,
+        exclude_newer: options.exclude_newer.as_deref(),
+        interpreter: &described_interpreter(environment),
+        only: None,
+        max_bytes: controller.config().max_file_bytes,
+    };
+    choose(project, &wanted)
 }
 
 /// The files of a release that a user would get.
@@ -315,16 +367,7 @@ async fn from_index(
         notes: Vec::new(),
     };
     for environment in environments {
-        let interpreter = described_interpreter(environment);
-        let wanted = Wanted {
-            specifiers,
-            pre: params.options.pre,
-            exclude_newer: params.options.exclude_newer.as_deref(),
-            interpreter: &interpreter,
-            only: None,
-            max_bytes: controller.config().max_file_bytes,
-        };
-        let chosen = match choose(&project, &wanted) {
+        let chosen = match chosen(controller, &project, specifiers, environment, &params.options) {
             Ok(chosen) => chosen,
             Err(Refusal::Outcome(outcome)) => {
                 let why: Vec<String> = outcome
@@ -352,7 +395,7 @@ async fn from_index(
             if !made.files.contains(&file) {
                 made.files.push(file.clone());
             }
-            made.jobs.push((file, spec(environment, params, run_tests)));
+            made.jobs.push((file, spec(environment, &params.options, run_tests)));
         }
     }
     Ok(made)
@@ -400,14 +443,14 @@ async fn by_address(
         files: vec![file.clone()],
         jobs: environments
             .iter()
-            .map(|environment| (file.clone(), spec(environment, params, true)))
+            .map(|environment| (file.clone(), spec(environment, &params.options, true)))
             .collect(),
         notes: Vec::new(),
     })
 }
 
 /// A file as the store knows it. Where the index gives no digest it must be fetched to have one.
-async fn described_file(
+pub(crate) async fn described_file(
     controller: &Controller,
     project: &Project,
     file: Option<&ProjectFile>,
@@ -439,8 +482,14 @@ async fn described_file(
         sha256,
         size,
         kind: file.file_kind(),
-        uploaded_ms: now_ms(),
+        uploaded_ms: uploaded_ms(file).unwrap_or_else(now_ms),
     }))
+}
+
+/// When the index says that a file was uploaded, milliseconds since 1970.
+fn uploaded_ms(file: &ProjectFile) -> Option<u64> {
+    let when: jiff::Timestamp = file.uploaded.as_deref()?.parse().ok()?;
+    u64::try_from(when.as_millisecond()).ok()
 }
 
 #[cfg(test)]

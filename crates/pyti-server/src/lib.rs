@@ -6,6 +6,7 @@
 //! * `trust`: who may do what
 //! * [`judging`]: status, findings and verdict from a recording, in a confined child
 //! * `expand`, `capture`: from a target to files, specifications and jobs; files into the store
+//! * `feed`: uploads of the index, as they happen
 //!
 //! docs/service.md tells how it is used, docs/protocol.md what is said, docs/security.md who is trusted with what.
 
@@ -14,6 +15,7 @@ mod config;
 mod controller;
 mod error;
 mod expand;
+mod feed;
 mod files;
 mod http;
 pub mod judging;
