@@ -395,7 +395,8 @@ async fn from_index(
             if !made.files.contains(&file) {
                 made.files.push(file.clone());
             }
-            made.jobs.push((file, spec(environment, &params.options, run_tests)));
+            made.jobs
+                .push((file, spec(environment, &params.options, run_tests)));
         }
     }
     Ok(made)

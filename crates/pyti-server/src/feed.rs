@@ -94,9 +94,9 @@ pub(crate) fn spawn(controller: &Arc<Controller>, feeds: &Arc<Feeds>) -> Result<
         tokio::spawn(folder::watch(controller, feeds, path));
     }
     if feeds.config.index {
-        let index = controller
-            .index()
-            .ok_or_else(|| ServerError::Config("[feed] follows the index, and none is configured".to_owned()))?;
+        let index = controller.index().ok_or_else(|| {
+            ServerError::Config("[feed] follows the index, and none is configured".to_owned())
+        })?;
         let beside = Places::beside(&index.settings().index_url);
         let places = match (beside, &feeds.config.changelog) {
             (Some(places), changelog) => Places {
@@ -106,7 +106,8 @@ pub(crate) fn spawn(controller: &Arc<Controller>, feeds: &Arc<Feeds>) -> Result<
             },
             (None, _) => {
                 return Err(ServerError::Config(
-                    "[feed]: the index's address has no place beside it; name changelog and newest".to_owned(),
+                    "[feed]: the index's address has no place beside it; name changelog and newest"
+                        .to_owned(),
                 ));
             }
         };

@@ -78,10 +78,7 @@ pub(super) async fn follow(controller: Arc<Controller>, feeds: Arc<Feeds>, place
         if config.compare_every_s > 0 && failures == 0 && compared.is_none_or(|when| when.elapsed() >= due) {
             compared = Some(Instant::now());
             if let Err(error) = reconcile(&controller, index, &places).await {
-                tracing::warn!(
-                    why = pyti_model::with_causes(&error),
-                    "the root was not compared"
-                );
+                tracing::warn!(why = pyti_model::with_causes(&error), "the root was not compared");
             }
             feeds.told.notify_one();
         }
@@ -137,9 +134,7 @@ async fn ask(controller: &Controller, index: &Index, places: &Places) -> Result<
         return Ok((start(controller, newest).await?, "started".to_owned()));
     };
     let floor = floor(controller, FLOOR).await?;
-    let changes = index
-        .changes_since(&places.changelog, cursor.ask_after())
-        .await?;
+    let changes = index.changes_since(&places.changelog, cursor.ask_after()).await?;
     let taken = cursor.take(floor, changes);
     let mut state = "following the changelog".to_owned();
     for odd in &taken.odd {
@@ -217,8 +212,17 @@ async fn reconcile(controller: &Controller, index: &Index, places: &Places) -> R
         return Ok(());
     };
     // a little further back: an event may have been late
-    let floor = floor(controller, FLOOR).await?.max(from.saturating_sub(pyti_feed::reading::OVERLAP));
-    let missed = store_compared(controller, &root.projects, floor, cursor.serial(), cursor.serial()).await?;
+    let floor = floor(controller, FLOOR)
+        .await?
+        .max(from.saturating_sub(pyti_feed::reading::OVERLAP));
+    let missed = store_compared(
+        controller,
+        &root.projects,
+        floor,
+        cursor.serial(),
+        cursor.serial(),
+    )
+    .await?;
     if missed > 0 {
         tracing::warn!(missed, "the changelog had left out what the root knows");
     }

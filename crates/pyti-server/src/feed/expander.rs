@@ -39,9 +39,7 @@ pub(super) async fn run(controller: Arc<Controller>, feeds: Arc<Feeds>) {
 
 /// Expands what is due; whether anything was.
 async fn round(controller: &Arc<Controller>, feeds: &Feeds) -> Result<bool, RpcError> {
-    let open = controller
-        .ask(|store| store.feed_open(now_ms(), AT_ONCE))
-        .await?;
+    let open = controller.ask(|store| store.feed_open(now_ms(), AT_ONCE)).await?;
     if open.is_empty() {
         return Ok(false);
     }
@@ -68,7 +66,9 @@ async fn round(controller: &Arc<Controller>, feeds: &Feeds) -> Result<bool, RpcE
             match patience::after(event.tries) {
                 Next::Again(wait) => {
                     let due = now_ms().saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-                    controller.ask(move |store| store.feed_defer(event.id, due)).await?;
+                    controller
+                        .ask(move |store| store.feed_defer(event.id, due))
+                        .await?;
                 }
                 Next::GiveUp => {
                     tracing::warn!(project, serial = event.event.serial, why, "an event was given up");
@@ -104,16 +104,16 @@ async fn expand_project(
     let index = controller
         .index()
         .ok_or_else(|| Trouble::Page("no index is configured".to_owned()))?;
-    let told: Vec<What> = events
-        .iter()
-        .map(|event| What::of(&event.event.action))
-        .collect();
+    let told: Vec<What> = events.iter().map(|event| What::of(&event.event.action)).collect();
     let known = known(controller, project).await?;
     let page = match index.project_now(project).await {
         Ok(page) => page,
         // taken away as a whole; a new one may not be there yet
         Err(IndexError::UnknownProject { .. }) if !known.is_empty() && told.contains(&What::Removed) => {
-            Arc::new(Project::without_files(project, RedactedUrl::new(index.settings().index_url.clone())))
+            Arc::new(Project::without_files(
+                project,
+                RedactedUrl::new(index.settings().index_url.clone()),
+            ))
         }
         Err(error) => return Err(Trouble::Page(pyti_model::with_causes(&error))),
     };
@@ -125,7 +125,9 @@ async fn expand_project(
     };
     let news = news(&page, &known, &cause, &feeds.filter);
     if news.is_stale {
-        return Err(Trouble::Page("index_stale: its page is older than the event".to_owned()));
+        return Err(Trouble::Page(
+            "index_stale: its page is older than the event".to_owned(),
+        ));
     }
     for (file, why) in &news.unwanted {
         tracing::info!(file = file.filename, why = why.word(), "an upload is not taken");

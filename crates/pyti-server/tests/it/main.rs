@@ -2,6 +2,7 @@
 
 mod bytes;
 mod envelope;
+mod feeds;
 mod flow;
 mod leases;
 mod support;

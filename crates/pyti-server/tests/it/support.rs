@@ -51,6 +51,15 @@ impl Running {
 
     /// On a folder that is there already.
     pub(crate) fn on(folder: Arc<tempfile::TempDir>, change: impl FnOnce(&mut ServeConfig)) -> Self {
+        Self::of(folder, None, change)
+    }
+
+    /// With an index.
+    pub(crate) fn of(
+        folder: Arc<tempfile::TempDir>,
+        index: Option<pyti_index::Settings>,
+        change: impl FnOnce(&mut ServeConfig),
+    ) -> Self {
         let mut config = ServeConfig::at(folder.path().join("data"));
         config.listen = vec!["127.0.0.1:0".parse().unwrap()];
         config.tls = Some(Tls::Off);
@@ -62,7 +71,7 @@ impl Running {
             .build()
             .unwrap();
         let socket = config.socket.clone();
-        let controller = Controller::open(config, &program(), None).unwrap();
+        let controller = Controller::open(config, &program(), index).unwrap();
         let served = runtime
             .block_on(async {
                 controller.start()?;
