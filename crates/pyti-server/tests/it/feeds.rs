@@ -39,7 +39,7 @@ fn index(faults: Faults) -> LocalIndex {
 
 /// Waits until something holds.
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(found) = look() {
             return found;
