@@ -1,10 +1,17 @@
 //! Tries the real recipe, and says in words what is missing and the one command that mends it.
 
 use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-use crate::launch::{LaunchError, launch};
-use crate::spec::JobSpec;
+use pyti_model::trace::Form;
+use serde::{Deserialize, Serialize};
+
+use crate::enter::enter;
+use crate::launch::{Job, LaunchError, launch};
+use crate::spec::{Command, JobSpec, Network};
 use crate::step::landlock_version;
 
 /// One thing that was tried.
@@ -33,9 +40,27 @@ pub enum StepOutcome {
     Absent,
 }
 
-/// Opens a job with this very program and looks at what the kernel offers besides.
-pub fn doctor(verb: &str) -> Vec<Finding> {
-    let mut findings = vec![job(verb)];
+/// The hidden verb with which [`doctor`] starts the program again; it calls [`doctor_inside`].
+pub const DOCTOR_VERB: &str = "__doctor";
+/// How long a command that does nothing may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Most bytes of what the inside says.
+const SAID: u64 = 16 << 10;
+
+/// What the inside tells of its command.
+#[derive(Debug, Serialize, Deserialize)]
+struct Tried {
+    error: Option<String>,
+    errno: i32,
+    /// Seconds from the wish to the end.
+    took_s: f64,
+    layers: String,
+    meter: String,
+}
+
+/// Opens a job with this very program, runs a command in a box of it, and looks at what the kernel offers besides.
+pub fn doctor() -> Vec<Finding> {
+    let mut findings = job();
     let mut optional = |step: &str, there: bool, with: &str, without: &str, mend: Option<&str>| {
         findings.push(Finding {
             step: step.to_owned(),
@@ -88,7 +113,97 @@ pub fn doctor(verb: &str) -> Vec<Finding> {
     findings
 }
 
-fn job(verb: &str) -> Finding {
+/// In the job: runs a command that does nothing, recorded and behind a silent network, and tells what came of it.
+///
+/// # Errors
+///
+/// The job cannot be set up, which the host was told, or nobody listens any more.
+pub fn doctor_inside() -> Result<(), Box<dyn std::error::Error>> {
+    let mut inside = enter()?;
+    let mut command = Command::new(["true"]);
+    command.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+    command.network = Network::Silent;
+    command.trace = Form::Full;
+    let began = Instant::now();
+    let done = inside.boxes.run(&command, &AtomicBool::new(false));
+    let mut facts = inside.boxes.facts();
+    let mut fact = |name: &str| facts.remove(name).unwrap_or_default();
+    let mut tried = Tried {
+        error: None,
+        errno: 0,
+        took_s: began.elapsed().as_secs_f64(),
+        layers: fact("layers"),
+        meter: fact("meter"),
+    };
+    match done {
+        Ok(done) if !done.effect.losses.is_empty() => {
+            tried.error = Some(format!("it was not recorded: {:?}", done.effect.losses));
+        }
+        Ok(done) if !done.effect.exit.is_success() => {
+            tried.error = Some(format!("it ended with {:?}", done.effect.exit));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let source = std::error::Error::source(&error).and_then(|s| s.downcast_ref::<io::Error>());
+            tried.errno = source.and_then(io::Error::raw_os_error).unwrap_or(0);
+            tried.error =
+                Some(source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}")));
+        }
+    }
+    inside.channel.write_all(&serde_json::to_vec(&tried)?)?;
+    Ok(())
+}
+
+/// Waits for what the inside tells.
+fn tried(job: &Job) -> io::Result<Tried> {
+    let channel = job.channel()?;
+    channel.set_read_timeout(Some(PATIENCE))?;
+    let mut said = Vec::new();
+    channel.take(SAID).read_to_end(&mut said)?;
+    serde_json::from_slice(&said)
+        .map_err(|_| io::Error::other(job.complaint().unwrap_or_else(|| "nothing was said".to_owned())))
+}
+
+fn command(job: &Job) -> Finding {
+    let step = "a command in a box".to_owned();
+    match tried(job) {
+        Ok(Tried {
+            error: None,
+            took_s,
+            layers,
+            meter,
+            ..
+        }) => Finding {
+            step,
+            outcome: StepOutcome::Ok,
+            meaning: format!(
+                "inner namespaces, layers ({layers}), network, filter, recording and limits work, in {:.0} ms; memory: {meter}",
+                took_s * 1e3
+            ),
+            mend: None,
+            needed: true,
+        },
+        Ok(Tried { error, errno, .. }) => {
+            let meaning = error.unwrap_or_default();
+            Finding {
+                step,
+                outcome: StepOutcome::Failed(errno),
+                mend: mend(&meaning, errno),
+                meaning,
+                needed: true,
+            }
+        }
+        Err(error) => Finding {
+            step,
+            outcome: StepOutcome::Failed(error.raw_os_error().unwrap_or(0)),
+            meaning: error.to_string(),
+            mend: None,
+            needed: true,
+        },
+    }
+}
+
+fn job() -> Vec<Finding> {
     let spec = std::env::current_exe().map(|program| JobSpec {
         binds: Vec::new(),
         program,
@@ -98,33 +213,36 @@ fn job(verb: &str) -> Finding {
         store: None,
     });
     let result = match spec {
-        Ok(spec) => launch(&spec, verb),
+        Ok(spec) => launch(&spec, DOCTOR_VERB),
         Err(source) => Err(LaunchError::Start {
             program: PathBuf::from("pyti").display().to_string(),
             source,
         }),
     };
     match result {
-        Ok(_) => Finding {
-            step: "a job".to_owned(),
-            outcome: StepOutcome::Ok,
-            meaning: "namespaces, mounts, loopback and the process inside work".to_owned(),
-            mend: None,
-            needed: true,
-        },
+        Ok(job) => vec![
+            Finding {
+                step: "a job".to_owned(),
+                outcome: StepOutcome::Ok,
+                meaning: "namespaces, mounts, loopback and the process inside work".to_owned(),
+                mend: None,
+                needed: true,
+            },
+            command(&job),
+        ],
         Err(error) => {
             let errno = if let LaunchError::Step { errno, .. } = &error {
                 *errno
             } else {
                 0
             };
-            Finding {
+            vec![Finding {
                 step: "a job".to_owned(),
                 outcome: StepOutcome::Failed(errno),
                 meaning: error.to_string(),
                 mend: error.hint(),
                 needed: true,
-            }
+            }]
         }
     }
 }

@@ -160,7 +160,14 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
         .filter(|b| b.source == b.target)
         .map(|b| b.target.clone())
         .collect();
+    // boxes are started from a thread that is made here, before this one is closed to what the agent never does: a
+    // filter is inherited, and would answer a box's calls before they are told
     let boxes = Boxes::new(store, shown);
+    let own = pyti_trace::filter::agent_program(pyti_trace::Arch::OWN);
+    // SAFETY: the program lives until the call is over
+    unsafe { pyti_trace::filter::install(&own, false) }
+        .map_err(io::Error::from_raw_os_error)
+        .at("closing what the agent never does")?;
     let channel = channel.try_clone().at("keeping the channel")?;
     send_listener(&channel, &listener, &Hello::Ready { lens_port }).at("passing the lens's listener")?;
     Ok(Inside {

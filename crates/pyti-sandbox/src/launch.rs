@@ -56,7 +56,16 @@ impl LaunchError {
     /// The one command that mends it, or what else to do; `None` when there is nothing to say.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Step { step, text, .. }
+                if step == "opening what the job shall see" && text.contains("Permission denied") =>
+            {
+                let path = text.split(": ").next().unwrap_or_default();
+                Some(format!("sudo chown -R \"$(id -un)\" '{path}' (pyti has run here as root before)"))
+            }
             Self::Step { step, errno, .. } => crate::doctor::mend(step, *errno),
+            Self::Give(..) => Some(
+                "set PYTI_CACHE_DIR and PYTI_DATA_DIR to a folder on a disk of this machine: root may change owners there".to_owned(),
+            ),
             _ => None,
         }
     }

@@ -39,7 +39,7 @@ mod sys;
 mod texts;
 
 pub use boxes::{BoxError, Boxes, Done};
-pub use doctor::{Finding, StepOutcome, doctor};
+pub use doctor::{DOCTOR_VERB, Finding, StepOutcome, doctor, doctor_inside};
 pub use enter::{EnterError, Inside, enter};
 pub use launch::{Job, LaunchError, launch};
 pub use layer::{Layer, StoreKind};

@@ -121,6 +121,60 @@ pub fn program(arch: Arch, form: Form, listening: bool) -> Vec<libc::sock_filter
     p
 }
 
+/// Calls that the agent never makes. What it starts for boxes is started from threads without this filter, so that
+/// a box's attempts are still told.
+const NOT_THE_AGENTS: &[&str] = &[
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "add_key",
+    "request_key",
+    "keyctl",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "kexec_load",
+    "kexec_file_load",
+    "swapon",
+    "swapoff",
+    "acct",
+    "quotactl",
+    "quotactl_fd",
+    "syslog",
+    "open_by_handle_at",
+    "fanotify_init",
+    "iopl",
+    "ioperm",
+    "ptrace",
+    "process_vm_writev",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+];
+
+/// The program for the agent's own threads: what they never need is refused. Other architectures' calls are killed.
+pub fn agent_program(arch: Arch) -> Vec<libc::sock_filter> {
+    let mut p = vec![
+        op(LOAD, 4, 0, 0),
+        op(EQUAL, arch.audit(), 1, 0),
+        op(RETURN, KILL, 0, 0),
+        op(LOAD, 0, 0, 0),
+        op(AT_LEAST, X32, 0, 1),
+        op(RETURN, KILL, 0, 0),
+    ];
+    for call in CALLS.iter().filter(|call| NOT_THE_AGENTS.contains(&call.name)) {
+        let Some(number) = call.number(arch) else { continue };
+        let error = match call.read {
+            Read::Absent => libc::ENOSYS,
+            _ => libc::EPERM,
+        };
+        p.push(op(EQUAL, number, 0, 1));
+        p.push(op(RETURN, ERRNO | error.cast_unsigned(), 0, 0));
+    }
+    p.push(op(RETURN, ALLOW, 0, 0));
+    p
+}
+
 /// What is done with one call, once it is known to be this one. Ends with a verdict in every case.
 fn block(call: &Call, form: Form, verdict: u32) -> Vec<libc::sock_filter> {
     // opens for reading are what the light form leaves out
@@ -294,6 +348,26 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_agent_may_do_what_it_needs_and_nothing_of_the_list() {
+        for arch in BOTH {
+            let program = agent_program(arch);
+            let run = |call: &Call| judge(&program, arch.audit(), call.number(arch).unwrap(), [0; 6]);
+            for name in NOT_THE_AGENTS {
+                let call = CALLS.iter().find(|call| call.name == *name).unwrap();
+                if call.number(arch).is_some() {
+                    assert_eq!(run(call) & 0xffff_0000, ERRNO, "{arch:?} {name}");
+                }
+            }
+            for call in CALLS.iter().filter(|call| call.number(arch).is_some()) {
+                if !NOT_THE_AGENTS.contains(&call.name) {
+                    assert_eq!(run(call), ALLOW, "{arch:?} {}", call.name);
+                }
+            }
+            assert_eq!(judge(&program, 0x4000_0003, 0, [0; 6]), KILL);
         }
     }
 

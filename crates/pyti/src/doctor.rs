@@ -4,7 +4,7 @@ use crate::output::{Look, print};
 
 /// Runs the real recipe step by step and says which step fails first.
 pub(crate) fn doctor(look: &Look) -> anyhow::Result<u8> {
-    let findings = pyti_sandbox::doctor(pyti_agent::VERB);
+    let findings = pyti_sandbox::doctor();
     let mut text = String::new();
     let (good, bad, weak) = if look.report.ascii {
         ("ok", "FAILS", "absent")

@@ -72,6 +72,11 @@ fn hidden_verb(arguments: &[OsString]) -> Option<ExitCode> {
     let rest = || arguments[2..].to_vec();
     Some(match verb {
         pyti_agent::VERB => pyti_agent::main(),
+        pyti_sandbox::DOCTOR_VERB => match pyti_sandbox::doctor_inside() {
+            Ok(()) => ExitCode::SUCCESS,
+            // the host was told, or is gone
+            Err(_) => ExitCode::from(OWN_ERROR),
+        },
         pyti_archive::unpack::VERB => pyti_archive::unpack::main(rest()),
         pyti_archive::wheel::VERB => pyti_archive::wheel::main(rest()),
         pyti_archive::compare::VERB => pyti_archive::compare::main(rest()),
