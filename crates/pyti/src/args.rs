@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Recipe(RecipeArgs),
     /// Try whether a box can be opened here, step by step
     Doctor,
+    /// Serve: take uploads and submissions, give jobs to workers, judge, and show what came of it
+    Serve(ServeArgs),
     /// Take jobs from a controller, carry them out here, and deliver what came of them
     Worker(Box<WorkerArgs>),
     /// Have a service test distributions
@@ -478,6 +480,37 @@ pub(crate) enum AdminStore {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// Where everything is kept. Default: service, in the user's data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where to listen, separated by commas. Default: 127.0.0.1:8021
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Start no worker on this machine
+    #[arg(long)]
+    pub(crate) no_worker: bool,
+    /// The configuration file. Default: serve.toml in the folder of data
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Base address of the index
+    #[arg(long, value_name = "URL")]
+    pub(crate) index_url: Option<String>,
+    /// How the log is written
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) log: Option<LogForm>,
+}
+
+/// How the log of the service is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogForm {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -17,6 +17,7 @@ mod recorded;
 mod run;
 mod runs;
 mod safety;
+mod serve;
 mod session;
 mod shell;
 mod shown;
@@ -90,6 +91,8 @@ fn hidden_verb(arguments: &[OsString]) -> Option<ExitCode> {
         pyti_services::SMTP_VERB => pyti_services::smtp(rest()),
         pyti_discover::survey::VERB => pyti_discover::survey::main(rest()),
         pyti_remote::carry::VERB => carry::main(),
+        pyti_server::judging::VERB => pyti_server::judging::main(rest()),
+        "__page" => pyti_web::page_main(),
         pyti_index::parse::VERB => pyti_index::parse::main(rest()),
         _ => return None,
     })
@@ -111,6 +114,7 @@ fn dispatch(args: Args) -> anyhow::Result<u8> {
         Command::Rules(options) => safety::rules(&options),
         Command::Recipe(options) => recipe::recipe(&options, &look),
         Command::Doctor => doctor::doctor(&look),
+        Command::Serve(options) => serve::serve(&options),
         Command::Worker(options) => worker::worker(*options),
         Command::Submit(options) => submit::submit(&options, &look),
         Command::Status(options) => submit::status(&options, &look),

@@ -71,6 +71,11 @@ fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 fn read_rules(folder: &Path) -> anyhow::Result<RuleSet> {
+    RuleSet::load(&rule_files(folder)?).map_err(|e| Usage(e.to_string()).into())
+}
+
+/// The files of rules in a folder: name and text.
+pub(crate) fn rule_files(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .map(|entry| Ok(entry?.path()))
@@ -84,7 +89,7 @@ fn read_rules(folder: &Path) -> anyhow::Result<RuleSet> {
     for path in paths {
         files.push((path.display().to_string(), read(&path)?));
     }
-    RuleSet::load(&files).map_err(|e| Usage(e.to_string()).into())
+    Ok(files)
 }
 
 /// `pyti rules`.
