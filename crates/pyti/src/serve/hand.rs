@@ -139,12 +139,11 @@ async fn end(mut child: Child, within: Duration) {
         // it may have ended just now
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-    match tokio::time::timeout(within, child.wait()).await {
-        Ok(_) => tracing::info!("the local worker gave its jobs back"),
-        Err(_) => {
-            tracing::warn!("the local worker took too long to give its jobs back");
-            // a worker that is killed loses its leases by time
-            let _ = child.kill().await;
-        }
+    if tokio::time::timeout(within, child.wait()).await.is_ok() {
+        tracing::info!("the local worker gave its jobs back");
+        return;
     }
+    tracing::warn!("the local worker took too long to give its jobs back");
+    // a worker that is killed loses its leases by time
+    let _ = child.kill().await;
 }
