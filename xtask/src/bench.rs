@@ -16,8 +16,41 @@ struct Pair {
     by_hand: Vec<String>,
 }
 
-/// Builds the release program and measures.
+/// Benchmarks of single crates, which print their own pairs: name, crate, bench.
+const CRATES: [(&str, &str, &str); 4] = [
+    ("box", "pyti-sandbox", "boxes"),
+    ("trace", "pyti-sandbox", "trace"),
+    ("resolution", "pyti-index", "resolution"),
+    ("metadata", "pyti-index", "metadata"),
+];
+
+/// Builds the release program and measures. Without a filter everything is measured, also what crates measure.
 pub(crate) fn run(rounds: u32, filter: Option<&str>) -> Result<()> {
+    let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
+    for (name, package, bench) in CRATES {
+        if wanted(name) {
+            print(&format!("{name}: cargo bench -p {package} --bench {bench}"));
+            // those of the sandbox take the number of rounds; a box is over in no time
+            let rounds = if name == "box" { rounds * 10 } else { rounds };
+            let mut arguments = vec!["bench", "-q", "-p", package, "--bench", bench];
+            let rounds = rounds.to_string();
+            if package == "pyti-sandbox" {
+                arguments.extend(["--", &rounds]);
+            }
+            cargo(&arguments)?;
+        }
+    }
+    if ["box", "pyti run six", "pyti run click", "memory"]
+        .iter()
+        .any(|name| wanted(name))
+    {
+        whole(rounds, &wanted)?;
+    }
+    Ok(())
+}
+
+/// What only the whole program can show.
+fn whole(rounds: u32, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     cargo(&["build", "--release", "-p", "pyti"])?;
     cargo(&["build", "--release", "-p", "pyti-sandbox", "--examples"])?;
     let target = target_folder()?;
@@ -26,19 +59,20 @@ pub(crate) fn run(rounds: u32, filter: Option<&str>) -> Result<()> {
     let mut pairs = Vec::new();
     box_pairs(&target, &mut pairs);
     for (name, module) in [("six", "six"), ("click", "click")] {
-        run_pair(&pyti, name, module, scratch.path(), &mut pairs)?;
+        if wanted(&format!("pyti run {name} vs uv+pytest")) {
+            run_pair(&pyti, name, module, scratch.path(), &mut pairs)?;
+        }
     }
     print(&format!(
         "{:<34} {:>26} {:>26} {:>20}",
         "benchmark", "ours min/med/max ms", "by hand min/med/max ms", "ratio min/med/max"
     ));
-    for pair in pairs
-        .iter()
-        .filter(|pair| filter.is_none_or(|f| pair.name.contains(f)))
-    {
+    for pair in pairs.iter().filter(|pair| wanted(&pair.name)) {
         measure(pair, rounds, scratch.path())?;
     }
-    memory(&pyti, scratch.path())?;
+    if wanted("memory") {
+        memory(&pyti, scratch.path())?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Real distributions that harm nobody: none may be called suspicious or harmful.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Runs at once
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Writes what came of it to docs/benign.md, with the rate of each rule
+    #[arg(long)]
+    write: bool,
     /// This program, instead of building it
     #[arg(long)]
     pyti: Option<PathBuf>,
@@ -62,6 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .with_context(|| format!("cannot start {}", pyti.display()))?;
     let mut wrong = 0;
     let mut seen = 0;
+    let mut page = Page::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let summary: Value = serde_json::from_str(line).context("pyti printed something else")?;
         seen += 1;
@@ -73,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             _ => false,
         };
         wrong += usize::from(!right);
+        page.add(&summary, explained.map(String::as_str));
         let mut row = format!(
             "{:5} {:<24} {:<12} {:<8} {verdict}",
             if right { "ok" } else { "WRONG" },
@@ -108,10 +113,71 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if seen < names.len() {
         bail!("{} came to nothing", names.len() - seen);
     }
+    if options.write {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benign.md");
+        fs::write(path, page.text()).context("cannot write docs/benign.md")?;
+        print("wrote docs/benign.md");
+    }
     if wrong > 0 {
         bail!("{wrong} are called what they are not");
     }
     Ok(())
+}
+
+/// What is written of a run over everything.
+#[derive(Default)]
+struct Page {
+    rows: Vec<[String; 4]>,
+    /// Distributions in which each rule found something.
+    rules: BTreeMap<String, usize>,
+    verdicts: BTreeMap<String, usize>,
+}
+
+impl Page {
+    fn add(&mut self, summary: &Value, explained: Option<&str>) {
+        let verdict = text(summary, "verdict").to_owned();
+        *self.verdicts.entry(verdict.clone()).or_default() += 1;
+        let files = summary["files"].as_array().into_iter().flatten();
+        let rules: BTreeSet<String> = files
+            .flat_map(|file| file["findings"].as_array().into_iter().flatten())
+            .map(|finding| text(finding, "rule").to_owned())
+            .collect();
+        for rule in &rules {
+            *self.rules.entry(rule.clone()).or_default() += 1;
+        }
+        let mut found = rules.into_iter().collect::<Vec<_>>().join(", ");
+        if let Some(why) = explained.filter(|_| !found.is_empty()) {
+            let _ = write!(found, " ({why})");
+        }
+        self.rows.push([
+            text(summary, "name").to_owned(),
+            text(summary, "version").to_owned(),
+            verdict,
+            found,
+        ]);
+    }
+
+    fn text(&self) -> String {
+        let all = self.rows.len().max(1);
+        let mut out = format!(
+            "# Distributions that harm nobody\n\nWritten by `cargo xtask benign --write`: the wheels of {all} distributions were \
+             installed, started and imported, and judged. The rate of a rule is the share of them in which it found something. A \
+             rule that finds something does not make a verdict alone: see [rules](rules.md).\n\n| verdict | distributions \
+             |\n|---|---|\n"
+        );
+        for (verdict, count) in &self.verdicts {
+            let _ = writeln!(out, "| {verdict} | {count} |");
+        }
+        out.push_str("\n| rule | found in | rate |\n|---|---|---|\n");
+        for (rule, count) in &self.rules {
+            let _ = writeln!(out, "| `{rule}` | {count} | {} % |", count * 100 / all);
+        }
+        out.push_str("\n| distribution | version | verdict | rules |\n|---|---|---|---|\n");
+        for [name, version, verdict, found] in &self.rows {
+            let _ = writeln!(out, "| {name} | {version} | {verdict} | {found} |");
+        }
+        out
+    }
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

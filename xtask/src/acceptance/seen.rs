@@ -70,7 +70,7 @@ fn today() -> String {
     day(since.as_secs() / 86_400)
 }
 
-/// A day of the Gregorian calendar from days since 1970 (Howard Hinnant's civil_from_days).
+/// A day of the Gregorian calendar from days since 1970 (Howard Hinnant's `civil_from_days`).
 fn day(days: u64) -> String {
     let z = days + 719_468;
     let (era, of_era) = (z / 146_097, z % 146_097);
