@@ -144,6 +144,11 @@ impl Store {
         })
     }
 
+    /// Files that became known after one, oldest first: for those who follow.
+    pub fn files_after(&self, after: i64, most: u32) -> Result<Vec<File>> {
+        self.read(move |c| all(c, sql::FILES_EXPORT, params![after, limit(most)], file_row))
+    }
+
     /// Files with this content; mostly one.
     pub fn files(&self, sha256: &Digest) -> Result<Vec<File>> {
         let sha256 = bytes(sha256);

@@ -119,6 +119,7 @@ statements! {
     FILE_BLOB_PUT = "UPDATE file SET blob = ?2 WHERE sha256 = ?1";
     FILE = file!("WHERE file.id = ?1");
     FILES_LATEST = file!("WHERE file.id < ?1 ORDER BY file.id DESC LIMIT ?2");
+    FILES_EXPORT = file!("WHERE file.id > ?1 ORDER BY file.id LIMIT ?2");
     FILES_BY_SHA256 = file!("WHERE file.sha256 = ?1 ORDER BY file.id");
     FILES_BY_VERSION = file!("WHERE file.version = ?1 ORDER BY file.id");
     VERSIONS_FIRST = "SELECT id, text, sort_key FROM version WHERE project = ?1 ORDER BY sort_key DESC LIMIT ?2";

@@ -8,12 +8,28 @@ use std::time::Duration;
 use pyti_store::Store;
 use tokio::sync::{Notify, broadcast};
 
-use crate::views::ResultView;
+use crate::pages::{Now, now};
+use crate::views::{FileView, ResultView};
+
+/// Something new.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    /// A result was committed.
+    Result(Arc<ResultView>),
+    /// A file became known.
+    Upload(Arc<FileView>),
+    /// How much waits, when that changed.
+    Now(Arc<Now>),
+    /// From here on it is told; what came before must be read by whoever has not heard it.
+    From(i64),
+}
 
 /// How often the store is looked at when nobody tells.
 const LOOK: Duration = Duration::from_secs(1);
 /// Results that a follower may be behind before it reads from the store.
 const BEHIND: usize = 256;
+/// Uploads that are told again when it begins.
+const AGAIN: u32 = 10;
 /// Results of one look.
 const STEP: u32 = 100;
 
@@ -22,7 +38,7 @@ const STEP: u32 = 100;
 pub(crate) struct Tail {
     store: Store,
     told: Arc<Notify>,
-    news: broadcast::Sender<Arc<ResultView>>,
+    news: broadcast::Sender<News>,
     runs: Arc<AtomicBool>,
 }
 
@@ -47,7 +63,7 @@ impl Tail {
     }
 
     /// Hears of every result from now on. The task that looks runs as long as somebody listens.
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<ResultView>> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<News> {
         let listener = self.news.subscribe();
         if !self.runs.swap(true, Ordering::SeqCst) {
             tokio::spawn(look(
@@ -61,36 +77,80 @@ impl Tail {
     }
 }
 
-async fn newest(store: &Store) -> Option<i64> {
+/// Asks the store on a thread for blocking; nothing, when it does not answer now.
+async fn ask<T: Send + 'static>(
+    store: &Store,
+    ask: impl FnOnce(&Store) -> Result<T, crate::fault::Fault> + Send + 'static,
+) -> Option<T> {
     let store = store.clone();
-    let rows = tokio::task::spawn_blocking(move || store.latest(None, 1)).await;
-    Some(rows.ok()?.ok()?.first().map_or(0, |row| row.id))
+    tokio::task::spawn_blocking(move || ask(&store)).await.ok()?.ok()
 }
 
-async fn look(
-    store: Store,
-    told: Arc<Notify>,
-    news: broadcast::Sender<Arc<ResultView>>,
-    runs: Arc<AtomicBool>,
-) {
+/// The last that was told.
+struct Last {
+    result: i64,
+    file: i64,
+    now: Option<Now>,
+}
+
+async fn newest(store: &Store) -> Option<Last> {
+    ask(store, |store| {
+        Ok(Last {
+            result: store.latest(None, 1)?.first().map_or(0, |row| row.id),
+            // the last few are told again: a page shows each once, and one may have come since it was made
+            file: store
+                .files_latest(None, AGAIN)?
+                .last()
+                .map_or(0, |file| file.id - 1),
+            now: None,
+        })
+    })
+    .await
+}
+
+/// Tells what is new since `last`; whether there is more.
+async fn tell(store: &Store, news: &broadcast::Sender<News>, last: &mut Last) -> bool {
+    let (result, file) = (last.result, last.file);
+    let seen = ask(store, move |store| {
+        Ok((
+            store.export(result, STEP)?,
+            store.files_after(file, STEP)?,
+            now(store)?,
+        ))
+    });
+    let Some((results, files, now)) = seen.await else {
+        return false;
+    };
+    let more = results.len() == STEP as usize || files.len() == STEP as usize;
+    // nobody may be left to hear it
+    for file in files {
+        last.file = file.id;
+        let _ = news.send(News::Upload(Arc::new(file.into())));
+    }
+    for row in results {
+        last.result = row.id;
+        let _ = news.send(News::Result(Arc::new(row.into())));
+    }
+    if last.now.as_ref() != Some(&now) {
+        last.now = Some(now.clone());
+        let _ = news.send(News::Now(Arc::new(now)));
+    }
+    more
+}
+
+async fn look(store: Store, told: Arc<Notify>, news: broadcast::Sender<News>, runs: Arc<AtomicBool>) {
     let mut last = None;
     loop {
         if last.is_none() {
             last = newest(&store).await;
+            if let Some(last) = &last {
+                let _ = news.send(News::From(last.result));
+            }
         }
-        if let Some(after) = last {
-            let store = store.clone();
-            let rows = tokio::task::spawn_blocking(move || store.export(after, STEP)).await;
-            let rows = rows.ok().and_then(Result::ok).unwrap_or_default();
-            let more = rows.len() == STEP as usize;
-            for row in rows {
-                last = Some(row.id);
-                // nobody may be left
-                let _ = news.send(Arc::new(row.into()));
-            }
-            if more {
-                continue;
-            }
+        if let Some(last) = &mut last
+            && tell(&store, &news, last).await
+        {
+            continue;
         }
         if news.receiver_count() == 0 {
             runs.store(false, Ordering::SeqCst);

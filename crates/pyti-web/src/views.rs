@@ -22,6 +22,8 @@ pub(crate) struct ResultView {
     pub(crate) kind: &'static str,
     pub(crate) status: Status,
     pub(crate) reason: Option<String>,
+    /// What the reason is about.
+    pub(crate) detail: Option<Hostile>,
     pub(crate) blame: Option<Blame>,
     pub(crate) verdict: Verdict,
     pub(crate) finished: String,
@@ -31,6 +33,8 @@ pub(crate) struct ResultView {
     pub(crate) environment: Env,
     pub(crate) index: FileState,
     pub(crate) recording: Option<RecordingView>,
+    /// Who did it.
+    pub(crate) worker: Option<Hostile>,
     #[serde(skip)]
     pub(crate) env_id: i64,
     #[serde(skip)]
@@ -92,8 +96,26 @@ impl RecordingView {
     }
 }
 
+/// What stands beside a result, as whoever stored it wrote it.
+#[derive(Default, serde::Deserialize)]
+struct Beside {
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    worker: String,
+}
+
+fn some(text: String) -> Option<Hostile> {
+    (!text.is_empty()).then(|| text.into())
+}
+
 impl From<ResultRow> for ResultView {
     fn from(row: ResultRow) -> Self {
+        let beside: Beside = row
+            .more
+            .as_deref()
+            .and_then(|more| serde_json::from_str(more).ok())
+            .unwrap_or_default();
         Self {
             id: row.id,
             job: row.job.0,
@@ -104,6 +126,7 @@ impl From<ResultRow> for ResultView {
             kind: kind_word(row.kind),
             status: row.status,
             reason: row.reason,
+            detail: some(beside.detail),
             blame: row.blame,
             verdict: row.verdict,
             finished: moment::rfc3339(row.finished_ms),
@@ -117,6 +140,7 @@ impl From<ResultRow> for ResultView {
                 bytes,
                 kept,
             }),
+            worker: some(beside.worker),
             env_id: row.env_id,
             finished_ms: row.finished_ms,
         }
@@ -141,6 +165,10 @@ impl ResultView {
         let why = match self.reason.as_deref().and_then(reason_meaning) {
             Some(meaning) => meaning.to_owned(),
             None => words::works_words(self.status).to_owned(),
+        };
+        let why = match &self.detail {
+            Some(detail) if self.reason.is_some() => format!("{why}: {}", detail.plain()),
+            _ => why,
         };
         let blame = match self.blame {
             Some(Blame::Dependency) => "; a dependency's doing",

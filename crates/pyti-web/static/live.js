@@ -70,7 +70,7 @@
   });
   var newest = stream.querySelector("a[href^='/results/']");
   var after = newest ? newest.getAttribute("href").split("/").pop() : "0";
-  var source = new EventSource("/stream?after=" + encodeURIComponent(after));
+  var source = new EventSource("/stream?all=1&after=" + encodeURIComponent(after));
   source.addEventListener("result", function (event) {
     var result = JSON.parse(event.data);
     if (pause.getAttribute("aria-pressed") === "true") {
@@ -80,6 +80,22 @@
     } else {
       show(result);
     }
+  });
+  var uploads = document.getElementById("uploads-list");
+  source.addEventListener("upload", function (event) {
+    var file = JSON.parse(event.data);
+    if (uploads.querySelector("a[href='/files/" + file.sha256 + "']")) { return; }
+    var row = make("li");
+    var link = make("a", "", visible(file.name));
+    link.href = "/files/" + encodeURIComponent(file.sha256);
+    row.append(link, " ", make("span", "quiet small", "just now"));
+    uploads.prepend(row);
+    while (uploads.children.length > 10) { uploads.lastElementChild.remove(); }
+  });
+  source.addEventListener("now", function (event) {
+    var now = JSON.parse(event.data);
+    document.getElementById("now-waiting").textContent = now.waiting;
+    document.getElementById("now-running").textContent = now.running;
   });
   source.addEventListener("open", function () { bar.hidden = false; tell(); });
   source.addEventListener("error", function () { said.textContent = "not connected; trying again"; });

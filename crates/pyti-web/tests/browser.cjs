@@ -137,6 +137,8 @@ async function live(browser) {
     .catch(() => wrong("no result came by itself"));
   const row = await page.$eval("#stream li", (row) => row.innerText);
   if (!/works\? /.test(await page.$eval("#stream li", (row) => row.textContent)) || !/fresh-1/.test(row)) { wrong("the row that came is", row); }
+  await page.waitForFunction(() => /fresh-1/.test(document.querySelector("#uploads-list li").innerText), { timeout: 10000 })
+    .catch(() => wrong("no upload came by itself"));
   await check(page, "the front page after a result came");
   await page.close();
 }

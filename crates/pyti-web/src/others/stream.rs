@@ -1,6 +1,5 @@
 //! The stream of results: server-sent events whose ids are the numbers of results, so that whoever comes back misses none.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast};
 
 use crate::door::{Asked, with};
 use crate::fault::Fault;
+use crate::follow::News;
 use crate::query::Query;
 use crate::site::Site;
 use crate::views::ResultView;
@@ -23,7 +23,9 @@ const STEP: u32 = 100;
 
 struct Follower {
     site: Site,
-    news: broadcast::Receiver<Arc<ResultView>>,
+    news: broadcast::Receiver<News>,
+    /// Whether it hears of uploads and queues, too.
+    all: bool,
     /// The last result that was told; none: whatever is there counts as told.
     last: Option<i64>,
     /// Whether the store has more than was told.
@@ -70,10 +72,13 @@ impl Follower {
             }
             match tokio::time::timeout(QUIET, self.news.recv()).await {
                 Err(_) => return Some(b":\n\n".to_vec()),
-                Ok(Ok(view)) if view.id > last => {
+                Ok(Ok(News::Result(view))) if view.id > last => {
                     self.last = Some(view.id);
                     return Some(event(&view));
                 }
+                Ok(Ok(News::From(newest))) if newest > last => self.behind = true,
+                Ok(Ok(News::Upload(file))) if self.all => return Some(passing("upload", &*file)),
+                Ok(Ok(News::Now(now))) if self.all => return Some(passing("now", &*now)),
                 Ok(Ok(_)) => {}
                 Ok(Err(RecvError::Lagged(_))) => self.behind = true,
                 Ok(Err(RecvError::Closed)) => return None,
@@ -82,7 +87,13 @@ impl Follower {
     }
 }
 
-/// Follows results; from `Last-Event-ID` or `after` on, else from now on.
+/// An event that has no number: whoever misses it misses nothing that it cannot ask for.
+fn passing(kind: &str, value: &impl serde::Serialize) -> Vec<u8> {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    format!("event: {kind}\ndata: {json}\n\n").into_bytes()
+}
+
+/// Follows results; from `Last-Event-ID` or `after` on, else from now on. With `all`, uploads and how much waits are told, too.
 pub(crate) fn stream(site: &Site, query: &Query, asked: &Asked) -> Result<Response, Fault> {
     let last = match asked.last_event {
         Some(last) => Some(last),
@@ -100,6 +111,7 @@ pub(crate) fn stream(site: &Site, query: &Query, asked: &Asked) -> Result<Respon
         site: site.clone(),
         last,
         behind: last.is_some(),
+        all: query.get("all").is_some(),
         greeted: false,
         _permit: permit,
     };

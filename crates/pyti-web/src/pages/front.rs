@@ -157,13 +157,35 @@ impl Day {
     }
 }
 
-impl Front {
-    fn queued(&self) -> u64 {
-        self.queues.iter().map(|queue| queue.queued + queue.waiting).sum()
-    }
+/// How much waits now, in a few numbers: for pages that change by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Now {
+    /// Jobs that wait.
+    pub(crate) waiting: u64,
+    /// Jobs that are being done.
+    pub(crate) running: u64,
+    /// Events of feeds that are no jobs yet.
+    pub(crate) events: u64,
+}
 
-    fn leased(&self) -> u64 {
-        self.queues.iter().map(|queue| queue.leased).sum()
+impl Now {
+    fn of(queues: &[QueueView], events: u64) -> Self {
+        Self {
+            waiting: queues.iter().map(|queue| queue.queued + queue.waiting).sum(),
+            running: queues.iter().map(|queue| queue.leased).sum(),
+            events,
+        }
+    }
+}
+
+/// How much waits now.
+pub(crate) fn now(store: &pyti_store::Store) -> Result<Now, Fault> {
+    Ok(Now::of(&queues(store)?, store.feed_lag()?.0))
+}
+
+impl Front {
+    fn now(&self) -> Now {
+        Now::of(&self.queues, self.feed.open)
     }
 
     fn oldest(&self) -> Option<String> {

@@ -29,7 +29,7 @@ pub(crate) use about::about;
 pub(crate) use compare::{compare, compare_recordings};
 pub(crate) use file::{file, result};
 pub(crate) use findings::findings;
-pub(crate) use front::front;
+pub(crate) use front::{Now, front, now};
 pub(crate) use job::job;
 pub(crate) use project::{current, project};
 pub(crate) use reasons::reasons;

@@ -52,7 +52,9 @@ pub(crate) fn finding(server: &Server) -> i64 {
         failed: 0,
         recording: None,
         baseline: None,
-        more: None,
+        more: Some(format!(
+            "{{\"detail\":\"{SCRIPT}{TURN}\",\"worker\":\"{SCRIPT}\"}}"
+        )),
         findings: vec![NewFinding {
             rule: "decoy-read".into(),
             severity: 4,

@@ -95,6 +95,43 @@ fn whoever_comes_and_goes_while_results_come_hears_each_once() {
 }
 
 #[test]
+fn whoever_asks_for_all_hears_of_uploads_and_of_what_waits() {
+    let server = Server::empty(Options::default(), Settings::new(child()));
+    put(&server, 0);
+    let mut reader = follow(&server, "/stream?all=1&after=1", &[]);
+    let mut only = follow(&server, "/stream?after=1", &[]);
+    // from the first of these on it is looked
+    let mut line = String::new();
+    while line != "event: now\n" {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0);
+    }
+    let info = file("six", "2", "six-2.tar.gz");
+    let jobs = vec![crate::fill::job(&info, &crate::server::env("cpython-3.13"), 0, true).unwrap()];
+    let expansion = pyti_store::Expansion {
+        files: vec![info],
+        jobs,
+        ..Default::default()
+    };
+    server.store.expand(expansion).unwrap();
+    let (mut upload, mut waiting) = (false, false);
+    while !(upload && waiting) {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0);
+        assert!(!line.starts_with("id: "), "no result came: {line}");
+        if let Some(data) = line.strip_prefix("data: ") {
+            let value: serde_json::Value = serde_json::from_str(data).unwrap();
+            upload |= value["name"] == "six-2.tar.gz";
+            waiting |= value["waiting"] == 1;
+        }
+    }
+    server.site.close();
+    let mut rest = String::new();
+    while only.read_line(&mut rest).unwrap() > 0 {}
+    assert!(!rest.contains("upload"), "{rest}");
+}
+
+#[test]
 fn an_export_has_every_result_in_order_and_goes_on() {
     let server = Server::empty(Options::default(), Settings::new(child()));
     for n in 0..250 {
