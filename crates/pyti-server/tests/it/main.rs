@@ -4,6 +4,8 @@ mod bytes;
 mod envelope;
 mod feeds;
 mod flow;
+mod index;
 mod leases;
+mod lives;
 mod support;
 mod trust;
