@@ -1,8 +1,8 @@
 //! Submissions of what an index has: expanded, captured, and done.
 
 use pyti_command::job::{Submit, SubmitParams, SubmitTarget, Submitted};
-use pyti_command::rpc::codes;
 use pyti_command::raw::file_path;
+use pyti_command::rpc::codes;
 use pyti_fixtures::{Faults, LocalIndex};
 
 use crate::support::{Running, Worker, decided};
@@ -24,10 +24,16 @@ fn index() -> LocalIndex {
     let index = LocalIndex::start(Vec::new(), Faults::none()).unwrap();
     for version in ["1.0", "1.1"] {
         index
-            .upload(&format!("sample-{version}-py3-none-any.whl"), format!("wheel {version}").into())
+            .upload(
+                &format!("sample-{version}-py3-none-any.whl"),
+                format!("wheel {version}").into(),
+            )
             .unwrap();
         index
-            .upload(&format!("sample-{version}.tar.gz"), format!("sdist {version}").into())
+            .upload(
+                &format!("sample-{version}.tar.gz"),
+                format!("sdist {version}").into(),
+            )
             .unwrap();
     }
     index
@@ -43,8 +49,14 @@ fn a_name_becomes_the_files_that_a_user_would_get_and_they_are_captured() {
     let running = Running::with_index(&index.url());
     let local = running.local();
     let submitted = local.ok::<Submit>(&submit("key-00001", "Sample"));
-    assert_eq!((submitted.project.as_str(), submitted.version.as_str()), ("sample", "1.1"));
-    assert_eq!(names(&submitted), ["sample-1.1-py3-none-any.whl", "sample-1.1.tar.gz"]);
+    assert_eq!(
+        (submitted.project.as_str(), submitted.version.as_str()),
+        ("sample", "1.1")
+    );
+    assert_eq!(
+        names(&submitted),
+        ["sample-1.1-py3-none-any.whl", "sample-1.1.tar.gz"]
+    );
     let mut worker = Worker::ready(&running, "w1");
     let mut orders = Vec::new();
     for _ in 0..2 {
@@ -88,13 +100,19 @@ fn a_submission_is_done_once_by_its_key() {
     assert!(first.jobs.iter().all(|job| job.new));
     assert_eq!(local.ok::<Submit>(&submit("key-00001", "sample==1.0")), first);
     // the same key for something else is a mistake
-    assert_eq!(local.code::<Submit>(&submit("key-00001", "sample==1.1")), codes::CONFLICT);
+    assert_eq!(
+        local.code::<Submit>(&submit("key-00001", "sample==1.1")),
+        codes::CONFLICT
+    );
     // another key finds the same jobs
     let other = local.ok::<Submit>(&submit("key-00002", "sample==1.0"));
     assert!(other.jobs.iter().all(|job| !job.new));
     assert_eq!(other.jobs[0].job, first.jobs[0].job);
     for bad in ["short", "has space", &"x".repeat(65)] {
-        assert_eq!(local.code::<Submit>(&submit(bad, "sample")), codes::INVALID_PARAMS);
+        assert_eq!(
+            local.code::<Submit>(&submit(bad, "sample")),
+            codes::INVALID_PARAMS
+        );
     }
 }
 
@@ -104,7 +122,10 @@ fn only_addresses_that_the_index_names_are_fetched() {
     let running = Running::with_index(&index.url());
     let local = running.local();
     let page = running.controller.index().unwrap().clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let project = runtime.block_on(page.project("sample")).unwrap();
     let mut url = project.files[0].url.clone();
     url.set_fragment(None);
@@ -121,11 +142,17 @@ fn only_addresses_that_the_index_names_are_fetched() {
     .enumerate()
     {
         let code = local.code::<Submit>(&submit(&format!("key-bad-{n}"), bad));
-        assert!([codes::NOT_FOUND, codes::INVALID_PARAMS].contains(&code), "{bad}: {code}");
+        assert!(
+            [codes::NOT_FOUND, codes::INVALID_PARAMS].contains(&code),
+            "{bad}: {code}"
+        );
     }
     for (n, target) in ["no-such-project", "sample==9"].iter().enumerate() {
         let code = local.code::<Submit>(&submit(&format!("key-none-{n}"), target));
-        assert!([codes::INDEX, codes::NOT_FOUND].contains(&code), "{target}: {code}");
+        assert!(
+            [codes::INDEX, codes::NOT_FOUND].contains(&code),
+            "{target}: {code}"
+        );
     }
     let unknown = SubmitTarget::File {
         sha256: crate::support::sha256(b"nothing"),

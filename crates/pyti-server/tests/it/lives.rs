@@ -36,7 +36,10 @@ fn the_controller_process() {
         return;
     };
     let controller = Controller::open(config(Path::new(&folder)), &program(), None).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         controller.start().unwrap();
         let served = serve(&controller, None).await.unwrap();
@@ -53,7 +56,12 @@ fn start(folder: &Path) -> Child {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("@up")));
+    assert!(
+        lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains("@up"))
+    );
     child
 }
 
@@ -123,7 +131,11 @@ fn work(socket: PathBuf, name: &str, over: &AtomicBool, done: &Mutex<Vec<JobId>>
                 manifest: manifest(&[&recording]),
             };
             loop {
-                match worker.client.call::<Complete>(&params).map(|completed| completed.answer) {
+                match worker
+                    .client
+                    .call::<Complete>(&params)
+                    .map(|completed| completed.answer)
+                {
                     Ok(Taken::Missing) => {
                         worker.put(&order.lease, StreamName::Events, 0, &recording);
                     }
@@ -223,10 +235,9 @@ fn a_stop_ends_what_waits_and_what_is_there_is_there_afterwards() {
     assert!(claimed.orders.is_empty());
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     let second = Running::on(folder, |_| {});
-    worker.client = Client {
-        token: worker.client.token,
-        ..second.local()
-    };
+    let token = worker.client.token.take();
+    worker.client = second.local();
+    worker.client.token = token;
     // the same session, the same lease
     assert_eq!(worker.deliver(order.lease, &decided(&order)).answer, Taken::Ok);
     assert_eq!(second.local().get_job(job, 5).state, State::Done);
@@ -241,7 +252,10 @@ fn the_process_with_a_full_disk() {
     let folder = PathBuf::from(folder);
     std::fs::write(folder.join("ballast"), vec![1; 2 << 20]).unwrap();
     let controller = Controller::open(config(&folder), &program(), None).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let served = runtime.block_on(async {
         controller.start().unwrap();
         serve(&controller, None).await.unwrap()
@@ -249,7 +263,9 @@ fn the_process_with_a_full_disk() {
     let client = Client::at(controller.config().socket.clone());
     let first = submit(&client, 0);
     let put = |n: usize| {
-        let bytes: Vec<u8> = (0..4096_usize).flat_map(|k| (k * 31 + n * 7919).to_le_bytes()).collect();
+        let bytes: Vec<u8> = (0..4096_usize)
+            .flat_map(|k| (k * 31 + n * 7919).to_le_bytes())
+            .collect();
         let path = format!("{}?name=big{n}-1.0.tar.gz", file_path(&sha256(&bytes)));
         client.send("PUT", &path, &[], &bytes).status
     };
@@ -293,7 +309,10 @@ fn a_full_disk_is_told_and_reads_go_on() {
         return;
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("@held"), "{text}\n{errors}");
+    assert!(
+        output.status.success() && text.contains("@held"),
+        "{text}\n{errors}"
+    );
 }
 
 /// A call over TLS that trusts this certificate only, and the certificates that were shown.
@@ -321,7 +340,8 @@ fn over_tls(running: &Running, trusted: &[u8]) -> Result<(String, Vec<Vec<u8>>),
     tls.write_all(format!("{head}{body}").as_bytes())
         .map_err(|error| error.to_string())?;
     let mut answer = String::new();
-    tls.read_to_string(&mut answer).map_err(|error| error.to_string())?;
+    tls.read_to_string(&mut answer)
+        .map_err(|error| error.to_string())?;
     let shown = tls.conn.peer_certificates().unwrap();
     Ok((answer, shown.iter().map(|c| c.to_vec()).collect()))
 }

@@ -54,6 +54,16 @@ impl Running {
         Self::of(folder, None, change)
     }
 
+    /// With the index at this address.
+    pub(crate) fn with_index(url: &str) -> Self {
+        let overrides = pyti_index::Overrides {
+            index_url: Some(url.to_owned()),
+            ..Default::default()
+        };
+        let index = pyti_index::Settings::discover(&|_| None, &overrides).unwrap();
+        Self::of(Arc::new(tempfile::tempdir().unwrap()), Some(index), |_| {})
+    }
+
     /// With an index.
     pub(crate) fn of(
         folder: Arc<tempfile::TempDir>,
@@ -65,28 +75,6 @@ impl Running {
         config.tls = Some(Tls::Off);
         config.python = vec!["3.13".to_owned()];
         change(&mut config);
-        Self::open(config, None, folder)
-    }
-
-    /// With an index.
-    pub(crate) fn with_index(url: &str) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let mut config = ServeConfig::at(folder.path().join("data"));
-        config.listen = vec!["127.0.0.1:0".parse().unwrap()];
-        config.python = vec!["3.13".to_owned()];
-        let overrides = pyti_index::Overrides {
-            index_url: Some(url.to_owned()),
-            ..Default::default()
-        };
-        let index = pyti_index::Settings::discover(&|_| None, &overrides).unwrap();
-        Self::open(config, Some(index), folder)
-    }
-
-    fn open(
-        config: ServeConfig,
-        index: Option<pyti_index::Settings>,
-        folder: Arc<tempfile::TempDir>,
-    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
