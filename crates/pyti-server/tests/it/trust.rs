@@ -55,6 +55,29 @@ fn a_join_token_lets_one_worker_in_once() {
 }
 
 #[test]
+fn without_a_token_somebody_must_approve() {
+    let running = Running::start();
+    let mut worker = Worker::new(running.stranger(), "w1");
+    assert_eq!(worker.enrol(None).unwrap().standing, Standing::Pending);
+    assert_eq!(code(worker.session()), codes::NOT_APPROVED);
+    let params = admin::WorkerParams {
+        worker: "w1".parse().unwrap(),
+    };
+    assert_eq!(
+        running.stranger().code::<admin::Approve>(&params),
+        codes::UNAUTHORIZED
+    );
+    running.local().ok::<admin::Approve>(&params);
+    worker.session().unwrap();
+    worker.hello();
+    assert!(worker.claim(0).orders.is_empty());
+    let nobody = admin::WorkerParams {
+        worker: "w9".parse().unwrap(),
+    };
+    assert_eq!(running.local().code::<admin::Approve>(&nobody), codes::NOT_FOUND);
+}
+
+#[test]
 fn a_token_for_one_worker_is_for_no_other_and_can_be_taken_back() {
     let running = Running::start();
     let local = running.local();
