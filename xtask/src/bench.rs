@@ -70,6 +70,11 @@ fn whole(rounds: u32, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     for pair in pairs.iter().filter(|pair| wanted(&pair.name)) {
         measure(pair, rounds, scratch.path())?;
     }
+    for name in ["six", "attrs"] {
+        if wanted(&format!("around the tests of {name}")) {
+            around(&pyti, name, rounds, scratch.path())?;
+        }
+    }
     if wanted("memory") {
         memory(&pyti, scratch.path())?;
     }
@@ -173,6 +178,76 @@ fn run_pair(pyti: &Path, name: &str, module: &str, scratch: &Path, pairs: &mut V
         ],
         by_hand: vec!["/bin/sh".into(), "-c".into(), script],
     });
+    let run = |more: &[&str]| {
+        let mut argv = vec![pyti.display().to_string()];
+        argv.extend(["run", "-q", name, "--json", "--only", "wheel", "--no-watch"].map(str::to_owned));
+        argv.extend(more.iter().map(|&word| word.to_owned()));
+        argv
+    };
+    pairs.push(Pair {
+        name: format!("coverage of {name} vs without"),
+        ours: run(&["--coverage"]),
+        by_hand: run(&[]),
+    });
+    Ok(())
+}
+
+/// What PyTI adds around the tests of a pure distribution, caches warm: the whole run without the tests' own command.
+fn around(pyti: &Path, name: &str, rounds: u32, scratch: &Path) -> Result<()> {
+    let argv: Vec<String> = [
+        &pyti.display().to_string(),
+        "run",
+        "-q",
+        name,
+        "--json",
+        "--only",
+        "wheel",
+    ]
+    .map(str::to_owned)
+    .into();
+    let (mut wholes, mut rests) = (Vec::new(), Vec::new());
+    for round in 0..=rounds {
+        let began = Instant::now();
+        let output = Command::new(&argv[0])
+            .args(&argv[1..])
+            .env("PYTI_CACHE_DIR", scratch.join("cache"))
+            .env("PYTI_DATA_DIR", scratch.join("data"))
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot start pyti")?;
+        let whole = began.elapsed().as_secs_f64();
+        if !output.status.success() {
+            bail!("pyti run {name}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let tests: f64 = told["tasks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|task| task["id"] == "wheel/test")
+            .filter_map(|task| task["wall_s"].as_f64())
+            .sum();
+        // the first round warms the caches
+        if round > 0 {
+            wholes.push(whole);
+            rests.push(whole - tests);
+        }
+    }
+    wholes.sort_by(f64::total_cmp);
+    rests.sort_by(f64::total_cmp);
+    let show = |values: &[f64]| {
+        format!(
+            "{:.2}/{:.2}/{:.2} s",
+            values[0],
+            values[values.len() / 2],
+            values[values.len() - 1]
+        )
+    };
+    print(&format!(
+        "around the tests of {name}: {} of {} min/med/max (target: at most 2 s)",
+        show(&rests),
+        show(&wholes)
+    ));
     Ok(())
 }
 

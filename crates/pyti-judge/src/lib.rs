@@ -10,6 +10,7 @@
 //! * [`catalog`]: ports, packages and modules that reasons name, as data
 //! * [`safety`]: what is known → findings and a verdict, by rules that are data
 //! * [`compare`]: two runs side by side
+//! * [`perf`]: paired measurements of two releases → an interval of the difference
 //! * [`exit`]: exit codes, and which job stands for a release
 
 pub mod catalog;
@@ -18,6 +19,7 @@ pub mod compare;
 pub mod exit;
 pub mod judge;
 pub mod patterns;
+pub mod perf;
 pub mod record;
 pub mod safety;
 mod step;

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Rules(RulesArgs),
     /// Show how the tests of a distribution would be run, and why so
     Recipe(RecipeArgs),
+    /// Measure whether a release costs more than another: start-up, import, memory, size, tests
+    Perf(PerfArgs),
     /// Try whether a box can be opened here, step by step
     Doctor,
     /// Serve: take uploads and submissions, give jobs to workers, judge, and show what came of it
@@ -779,6 +781,40 @@ pub(crate) struct RecipeArgs {
     /// JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Rounds are interleaved; what was locked in the first one holds for all.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PerfArgs {
+    /// A name or name==version
+    pub(crate) target: String,
+    /// The other release: a version, or `previous`
+    #[arg(long, value_name = "VERSION", default_value = "previous")]
+    pub(crate) against: String,
+    /// Rounds; six are the fewest of which an interval can be given
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) rounds: u32,
+    /// Run the tests in each round, too
+    #[arg(long)]
+    pub(crate) tests: bool,
+    /// An interpreter
+    #[arg(short, long, value_name = "VERSION")]
+    pub(crate) python: Option<String>,
+    /// Allow pre-releases
+    #[arg(long)]
+    pub(crate) pre: bool,
+    /// Fetch nothing: use what is cached
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Base address of the index
+    #[arg(long, value_name = "URL")]
+    pub(crate) index_url: Option<String>,
+    /// JSON, with every sample
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing but the result
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod live;
 mod output;
+mod perf;
 mod recipe;
 mod recorded;
 mod run;
@@ -112,6 +113,7 @@ fn dispatch(args: Args) -> anyhow::Result<u8> {
         Command::Judge(options) => safety::judge(&options, &look),
         Command::Explain(options) => safety::explain(&options, &look),
         Command::Rules(options) => safety::rules(&options),
+        Command::Perf(options) => perf::perf(&options, &look),
         Command::Recipe(options) => recipe::recipe(&options, &look),
         Command::Doctor => doctor::doctor(&look),
         Command::Serve(options) => serve::serve(&options),

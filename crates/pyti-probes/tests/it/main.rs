@@ -1,5 +1,6 @@
 //! The real probes on the machine's own Pythons: each trap that was met, beside a twin without it.
 
+mod cover;
 mod doctest;
 mod hook;
 mod importer;
