@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, bail};
 use pyti_judge::perf::{Difference, FEWEST, Seen, paired};
 use pyti_model::event::{Envelope, Event};
+use pyti_model::outcome::TaskResult;
 use pyti_model::plan::{Plan, Watch};
 use pyti_model::raw::{Costs, RawData, Test};
 use pyti_worker::recording::{Listener, Recorder};
@@ -169,7 +170,7 @@ async fn round(session: &Session<'_>, release: &mut Release, tests: bool) -> any
                 ..
             } => read_tests(&mut sample, release, *test),
             Event::Ended { task, result, .. }
-                if !matches!(result.word(), "success" | "warnings" | "skipped") =>
+                if matches!(result, TaskResult::Failure | TaskResult::Exception) =>
             {
                 failed.get_or_insert(task);
             }
