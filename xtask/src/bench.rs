@@ -40,10 +40,17 @@ pub(crate) fn run(rounds: u32, filter: Option<&str>) -> Result<()> {
             cargo(&arguments)?;
         }
     }
-    if ["box", "pyti run six", "pyti run click", "memory"]
-        .iter()
-        .any(|name| wanted(name))
-    {
+    let whole_ones = [
+        "box",
+        "pyti run six",
+        "pyti run click",
+        "coverage of six",
+        "coverage of click",
+        "around the tests of six",
+        "around the tests of attrs",
+        "memory",
+    ];
+    if whole_ones.iter().any(|name| wanted(name)) {
         whole(rounds, &wanted)?;
     }
     Ok(())
@@ -59,7 +66,7 @@ fn whole(rounds: u32, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     let mut pairs = Vec::new();
     box_pairs(&target, &mut pairs);
     for (name, module) in [("six", "six"), ("click", "click")] {
-        if wanted(&format!("pyti run {name} vs uv+pytest")) {
+        if wanted(&format!("pyti run {name} vs uv+pytest")) || wanted(&format!("coverage of {name}")) {
             run_pair(&pyti, name, module, scratch.path(), &mut pairs)?;
         }
     }
