@@ -55,6 +55,12 @@ enum Task {
     Benign(benign::Options),
     /// Prints how big recordings are, by phase
     Recordings(recordings::Options),
+    /// Kills a worker ten times and its controller five times while 200 distributions are tested: each has one result
+    Chaos {
+        /// Distributions, kills of the worker, kills of the controller
+        #[arg(long, default_value = "200,10,5")]
+        scale: String,
+    },
     /// Prints which crate needs which, and checks that arrows go down only
     Crates,
 }
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
         Task::Corpus(options) => corpus::run(&options),
         Task::Benign(options) => benign::run(&options),
         Task::Recordings(options) => recordings::run(&options),
+        Task::Chaos { scale } => chaos(&scale),
         Task::Crates => graph::run(),
     };
     match result {
@@ -97,6 +104,37 @@ fn test(yes: bool, filter: Option<&str>) -> Result<()> {
     // the tests have built the program; beside this one it lies
     let program = std::env::current_exe()?.with_file_name("pyti");
     corpus::run(&corpus::Options::whole(program))
+}
+
+/// The test of killed workers and controllers, at the size that was asked for.
+fn chaos(scale: &str) -> Result<()> {
+    let numbers: Vec<&str> = scale.split(',').collect();
+    let good = numbers.len() == 3
+        && numbers
+            .iter()
+            .all(|number| number.parse::<u32>().is_ok_and(|n| n > 0));
+    if !good {
+        bail!("--scale {scale:?}: write JOBS,WORKER_KILLS,CONTROLLER_KILLS");
+    }
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let status = Command::new(program)
+        .args([
+            "test",
+            "--release",
+            "-p",
+            "pyti",
+            "--test",
+            "chaos",
+            "--",
+            "--nocapture",
+        ])
+        .env("PYTI_CHAOS", scale)
+        .status()
+        .context("cannot start cargo")?;
+    if !status.success() {
+        bail!("the test ended with {status}");
+    }
+    Ok(())
 }
 
 /// The program that is asked for, else the one that is built now.

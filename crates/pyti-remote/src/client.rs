@@ -66,6 +66,9 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
+    /// Another controller answers than the one that the worker belongs to.
+    #[error("another controller answers at {0}")]
+    OtherController(String),
     /// A request would be longer than any controller takes.
     #[error("the request is too long: {0} bytes")]
     TooLong(usize),
@@ -103,7 +106,12 @@ impl ClientError {
             Self::Status { status, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 507)
             }
-            Self::OtherBytes(_) | Self::Tls(_) | Self::Setup(_) | Self::TooLong(_) | Self::Write(_) => false,
+            Self::OtherBytes(_)
+            | Self::OtherController(_)
+            | Self::Tls(_)
+            | Self::Setup(_)
+            | Self::TooLong(_)
+            | Self::Write(_) => false,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod backoff;
 pub mod carry;
 pub mod client;
 mod deliver;
+mod fetch;
 pub mod home;
 pub mod key;
 pub mod link;

@@ -38,6 +38,15 @@ pub enum LinkError {
         /// What it speaks.
         theirs: String,
     },
+    /// It does not know this worker, or does not let it do what workers do.
+    #[error("{address} does not accept this worker")]
+    Unknown {
+        /// The controller.
+        address: String,
+        /// What it says.
+        #[source]
+        source: ClientError,
+    },
     /// Another process has started with the same key.
     #[error("another process has started with the key and the name of this worker")]
     Twin,
@@ -212,7 +221,10 @@ impl Link {
             .client
             .call::<Challenge>(None, &challenge, Duration::ZERO)
             .await?;
-        // what is signed names our controller: whoever else answers gets nothing that it could use
+        if given.controller != self.membership.controller {
+            return Err(ClientError::OtherController(self.client.address().to_owned()));
+        }
+        // what is signed names our controller, so that nobody else can use it
         let text = session_text(&self.membership.controller, &worker, &given.nonce);
         let params = SessionParams {
             worker,
@@ -317,6 +329,20 @@ impl Link {
                 return Ok(wait);
             }
             _ => {}
+        }
+        if let ClientError::OtherController(address) = error {
+            return Err(LinkError::OtherController {
+                address,
+                folder: self.home.folder().display().to_string(),
+            });
+        }
+        let unknown = matches!(error.code(), Some(codes::UNAUTHORIZED | codes::FORBIDDEN))
+            || matches!(error.status(), Some(401 | 403));
+        if unknown {
+            return Err(LinkError::Unknown {
+                address,
+                source: error,
+            });
         }
         if !error.passes() {
             return Err(error.into());

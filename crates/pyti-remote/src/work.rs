@@ -14,15 +14,14 @@ use pyti_command::work::{
 use pyti_command::worker::Welcome;
 use pyti_dispatch::{Idle, Lease, LeaseAnswer, Offers};
 use pyti_index::FileStore;
-use pyti_model::Distribution;
 use pyti_worker::Stop;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::backoff::{Backoff, dice};
 use crate::carry::{Ended, Task};
-use crate::client::ClientError;
 use crate::deliver::{Delivered, deliver};
+use crate::fetch::{FetchError, fetch};
 use crate::home::{Counters, Home, HomeError};
 use crate::link::{Link, LinkError};
 use crate::news::{News, Newspaper};
@@ -35,6 +34,8 @@ const AT_ONCE: usize = 256;
 const ROOM: u64 = 512 << 20;
 /// How long work that is finished may take to be delivered when the worker stops.
 const LAST_DELIVERY: Duration = Duration::from_secs(10);
+/// Longest time between two renewals, whatever the controller would bear: who cancels a job does not wait for long.
+const PACE: Duration = Duration::from_secs(10);
 /// How long a word at the end may take.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
@@ -421,7 +422,7 @@ impl Hand {
         for file in files.into_iter().flatten() {
             let fetched = tokio::select! {
                 () = stop.stopped() => return Ended::Interrupted,
-                fetched = self.fetch(entry, file) => fetched,
+                fetched = fetch(&self.link, &self.files, entry, file) => fetched,
             };
             match fetched {
                 Ok(()) => {}
@@ -444,42 +445,6 @@ impl Hand {
         process::run(&self.settings.program, entry, &task, stop, running)
             .await
             .unwrap_or_else(|error| failed(format!("the job's process cannot be started: {error}")))
-    }
-
-    /// A file of a job, from the store or from the controller.
-    async fn fetch(&self, entry: &Entry, file: &Distribution) -> Result<(), FetchError> {
-        if self.files.get(&file.sha256).is_some() {
-            return Ok(());
-        }
-        if !pyti_model::distribution::is_plain_file_name(&file.filename) {
-            return Err(FetchError::Name);
-        }
-        let lease = entry.lease();
-        let mut backoff = Backoff::default();
-        loop {
-            let got = self
-                .link
-                .once(|token| async move {
-                    let mut incoming =
-                        tempfile::NamedTempFile::new_in(entry.folder()).map_err(ClientError::Write)?;
-                    self.link
-                        .client()
-                        .fetch(&token, &lease, &file.sha256, file.size, incoming.as_file_mut())
-                        .await?;
-                    Ok(incoming)
-                })
-                .await;
-            match got {
-                Ok(incoming) => {
-                    self.files.insert_file(incoming.path(), &file.filename)?;
-                    return Ok(());
-                }
-                Err(error) => {
-                    let wait = self.link.weigh(error, &mut backoff)?;
-                    tokio::time::sleep(wait).await;
-                }
-            }
-        }
     }
 
     /// Delivers, and forgets what the controller has.
@@ -550,7 +515,7 @@ impl Hand {
     // ---- renewing
 
     async fn renew_always(self: Arc<Self>, welcome: Welcome) {
-        let pace = Duration::from_millis(welcome.renew_ms.clamp(100, 600_000));
+        let pace = Duration::from_millis(welcome.renew_ms).clamp(Duration::from_millis(100), PACE);
         loop {
             tokio::time::sleep(pace).await;
             let all: Vec<Renewal> = lock(&self.held)
@@ -594,17 +559,6 @@ impl Hand {
             }
         });
     }
-}
-
-/// Why a file cannot be had.
-#[derive(Debug, thiserror::Error)]
-enum FetchError {
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    #[error("its name is no name of a file")]
-    Name,
-    #[error("the store of files cannot be written")]
-    Store(#[from] io::Error),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

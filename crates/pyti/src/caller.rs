@@ -67,6 +67,15 @@ impl CallerError {
     }
 }
 
+/// The fingerprint of an authority that somebody named.
+pub(crate) fn authority(text: Option<&str>) -> Result<Option<Digest>, Usage> {
+    text.map(|text| {
+        text.parse()
+            .map_err(|_| Usage(format!("--authority {text:?} is no SHA-256 digest")))
+    })
+    .transpose()
+}
+
 impl Caller {
     /// The controller that the command line or the environment names, else the one of this user.
     pub(crate) fn new(args: &ControllerArgs) -> anyhow::Result<Self> {
@@ -74,14 +83,7 @@ impl Caller {
             Some(text) => text.parse().map_err(|e| Usage(format!("{e}")))?,
             None => Address::Unix(Folders::find(&env)?.service().join("pyti.sock")),
         };
-        let authority: Option<Digest> = args
-            .authority
-            .as_deref()
-            .map(|text| {
-                text.parse()
-                    .map_err(|_| Usage(format!("--authority {text:?} is no SHA-256 digest")))
-            })
-            .transpose()?;
+        let authority = authority(args.authority.as_deref())?;
         let token = match &args.token_file {
             Some(path) => Some(token_in(path)?),
             None => env("PYTI_TOKEN").map(Secret::new),

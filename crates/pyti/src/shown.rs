@@ -6,6 +6,7 @@ use pyti_command::admin::{QueueView, WorkerView};
 use pyti_command::job::JobView;
 use pyti_command::result::ResultView;
 use pyti_model::foreign::Foreign;
+use pyti_model::outcome::ReasonCode;
 use pyti_report::{Ink, Look, seconds, status_ink, verdict_ink};
 
 /// A text from elsewhere on one line, with what would not be seen made visible.
@@ -59,6 +60,12 @@ pub(crate) fn python(interpreter: &str) -> &str {
     interpreter.strip_prefix("cpython-").unwrap_or(interpreter)
 }
 
+/// A reason's word as a sentence for people; one that this program does not know yet as it is.
+fn meaning(word: &str) -> String {
+    serde_json::from_value::<ReasonCode>(word.into())
+        .map_or_else(|_| seen(word), |code| code.meaning().to_owned())
+}
+
 /// One result on one line: works, safe, which file, in what, and why.
 pub(crate) fn result_line(result: &ResultView, look: &Look) -> String {
     let status = format!("{:<7}", result.status.word().to_uppercase());
@@ -72,7 +79,7 @@ pub(crate) fn result_line(result: &ResultView, look: &Look) -> String {
         ));
     }
     if let Some(reason) = &result.reason {
-        rest.push_str(&format!(" · {}", seen(reason)));
+        rest.push_str(&format!(" · {}", meaning(reason)));
     }
     let room = look.width.saturating_sub(23);
     format!(
@@ -165,7 +172,7 @@ pub(crate) fn summary(jobs: &[JobView], look: &Look) -> String {
         let reason = if reason.is_empty() {
             String::new()
         } else {
-            format!("{}  ", seen(&reason))
+            format!("{}  ", meaning(&reason))
         };
         text.push_str(&format!(
             " {:>5}  {}  {reason}{}\n",

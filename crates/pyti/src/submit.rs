@@ -384,6 +384,9 @@ pub(crate) fn watch(args: &WatchArgs, look: &Look) -> anyhow::Result<u8> {
                 }
             }
             if results.is_empty() {
+                if args.no_wait {
+                    break;
+                }
                 tokio::select! {
                     () = stop.stopped() => {}
                     () = tokio::time::sleep(PACE) => {}

@@ -57,11 +57,11 @@ async fn work(args: WorkerArgs) -> anyhow::Result<u8> {
     let stop = Stop::new();
     crate::session::stop_on_signal(stop.clone());
     let known = home.membership()?;
-    let authority = match (&token, &known) {
-        (Some(token), _) => token.authority.clone(),
-        (None, Some(known)) => known.authority.clone(),
-        (None, None) => None,
-    };
+    let named = crate::caller::authority(args.authority.as_deref())?;
+    // the newest word counts: a controller may have got another authority
+    let authority = named
+        .or_else(|| token.as_ref().and_then(|token| token.authority.clone()))
+        .or_else(|| known.as_ref().and_then(|known| known.authority.clone()));
     let client = Client::new(&address, authority.as_ref())?;
     let membership = if let Some(known) = known {
         known

@@ -9,6 +9,7 @@
 )]
 
 pub mod leftovers;
+pub mod service;
 pub mod tools;
 
 use std::ffi::{OsStr, OsString};
