@@ -1,6 +1,7 @@
 //! Markdown, for an issue or a comment.
 
 use pyti_model::outcome::TaskResult;
+use pyti_model::quality::Assessment;
 
 use crate::Run;
 use crate::findings;
@@ -8,6 +9,8 @@ use crate::sentences::{self, shown_str};
 use crate::view;
 use crate::words::seconds;
 
+/// Remarks that are listed.
+const REMARKS: usize = 20;
 /// Findings that are listed.
 const FINDINGS: usize = 20;
 
@@ -68,10 +71,42 @@ pub fn markdown(run: &Run<'_>) -> String {
             ));
         }
     }
+    for (n, assessed) in crate::quality::of_run(run) {
+        out.push_str(&quality(&view::filename(run.jobs[n]), &assessed));
+    }
     out.push_str(&format!(
         "\nReport: {}\n",
         code(&format!("pyti report {}", shown_str(run.id)))
     ));
+    out
+}
+
+/// The score with its parts, and the heaviest remarks.
+fn quality(filename: &str, assessed: &Assessment) -> String {
+    let mut out = format!(
+        "\n### Quality of {}\n\n{}\n\n",
+        code(filename),
+        escape(&crate::quality::score(assessed))
+    );
+    if !assessed.remarks.is_empty() {
+        out.push_str("| Weight | Rule | Remark |\n|---|---|---|\n");
+    }
+    for remark in assessed.remarks.iter().take(REMARKS) {
+        let sentence = escape(&shown_str(&remark.sentence));
+        let more = if remark.more > 0 {
+            format!(" (and {} more)", remark.more)
+        } else {
+            String::new()
+        };
+        out.push_str(&format!(
+            "| {} | {} | {sentence}{more} |\n",
+            remark.grade.word(),
+            code(&shown_str(&remark.rule))
+        ));
+    }
+    if assessed.remarks.len() > REMARKS {
+        out.push_str(&format!("\nand {} more\n", assessed.remarks.len() - REMARKS));
+    }
     out
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pyti_model::quality::{Assessment, Grade, Quality};
+use pyti_model::quality::{Assessment, Grade, Lint, Profile, Quality};
 use pyti_model::raw::RawData;
 use pyti_quality::{Beside, assess, count};
 
+use crate::sentences::{shown, shown_str};
 use crate::words;
 use crate::{Job, Run};
 
@@ -41,6 +42,31 @@ pub(crate) fn sentence(quality: &Quality) -> String {
     format!("{} · {}", score(&assessed), remarks(&assessed))
 }
 
+/// The score alone.
+pub(crate) fn points(assessed: &Assessment) -> String {
+    format!("{:.0} of 100", assessed.score.points)
+}
+
+/// What a linter said, in all.
+pub(crate) fn lint(lint: &Lint) -> String {
+    let tool = shown_str(&lint.tool);
+    let whose = match (lint.profile, &lint.config) {
+        (Profile::Neutral, _) => "with the same rules for every project".to_owned(),
+        (Profile::Project, Some(config)) => format!(
+            "with the project's own {} on its sources, not in the score",
+            shown(config)
+        ),
+        (Profile::Project, None) => {
+            "with the project's own rules on its sources, not in the score".to_owned()
+        }
+    };
+    let said = match &lint.error {
+        Some(error) => format!("no whole answer: {}", shown(error)),
+        None => words::count(lint.total, "case"),
+    };
+    format!("{tool} {whose}: {said}")
+}
+
 /// The score with its parts.
 pub(crate) fn score(assessed: &Assessment) -> String {
     let parts: Vec<String> = assessed
@@ -49,7 +75,7 @@ pub(crate) fn score(assessed: &Assessment) -> String {
         .iter()
         .map(|part| format!("{} {:.0}", part.side.word(), part.points))
         .collect();
-    format!("{:.0} of 100 ({})", assessed.score.points, parts.join(", "))
+    format!("{} ({})", points(assessed), parts.join(", "))
 }
 
 /// How many remarks there are, by weight.

@@ -1,6 +1,6 @@
 //! Which modules of others are imported, where, and how surely.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pyti_model::quality::{ImportKind, Imported, Place};
 
@@ -16,8 +16,11 @@ const DEPTH: usize = 3;
 /// Imports of all modules, each with its surest place.
 pub(super) fn of(modules: &[Module], own: &[String]) -> Vec<Imported> {
     let mut found: BTreeMap<String, Imported> = BTreeMap::new();
+    let reached = reached(modules);
     for module in modules.iter().filter(|module| !module.path.ends_with(".pyi")) {
+        let at_most = reached.get(module.name.as_str()).copied().unwrap_or_default();
         for (name, kind, line) in imports(&module.source) {
+            let kind = kind.max(at_most);
             let top = name.split('.').next().unwrap_or_default();
             if stdlib::has(top) || stdlib::had(top) || own.iter().any(|own| own == top) {
                 continue;
@@ -51,6 +54,61 @@ pub(super) fn of(modules: &[Module], own: &[String]) -> Vec<Imported> {
     found.into_values().collect()
 }
 
+/// How surely each module is reached by the others: who is only ever imported within `try` may need what is not there.
+/// A module that none of the others imports is for users, and sure.
+fn reached(modules: &[Module]) -> BTreeMap<&str, ImportKind> {
+    let names: BTreeSet<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    let mut reached: BTreeMap<&str, ImportKind> = BTreeMap::new();
+    for module in modules.iter().filter(|module| !module.aside) {
+        for (target, kind) in own_imports(module) {
+            if let Some(name) = names.get(target.as_str()).filter(|name| **name != module.name) {
+                let known = reached.entry(name).or_insert(kind);
+                *known = (*known).min(kind);
+            }
+        }
+    }
+    reached
+}
+
+/// What a module imports of its own distribution, with every name that may be a module.
+fn own_imports(module: &Module) -> Vec<(String, ImportKind)> {
+    let mut found = Vec::new();
+    let package = if module.path.ends_with("__init__.py") {
+        module.name.as_str()
+    } else {
+        module.name.rsplit_once('.').map_or("", |(package, _)| package)
+    };
+    each_import(&module.source, &mut |tokens, from, kind, _| {
+        if !from {
+            found.push((dotted(tokens), kind));
+            return;
+        }
+        let dots = tokens.iter().take_while(|token| token.is('.')).count();
+        let mut base: Vec<&str> = package
+            .split('.')
+            .filter(|part| dots > 0 && !part.is_empty())
+            .collect();
+        base.truncate((base.len() + 1).saturating_sub(dots.max(1)));
+        let named = dotted(&tokens[dots..]);
+        // `from . import x` names no module
+        let named = named
+            .strip_prefix("import")
+            .filter(|rest| rest.is_empty())
+            .unwrap_or(&named);
+        base.extend(named.split('.').filter(|part| !part.is_empty()));
+        let base = base.join(".");
+        let after = tokens
+            .iter()
+            .position(|token| token.is_name("import"))
+            .map_or(tokens.len(), |at| at + 1);
+        for name in tokens[after..].iter().filter_map(Token::name) {
+            found.push((format!("{base}.{name}"), kind));
+        }
+        found.push((base, kind));
+    });
+    found
+}
+
 fn is_neighbour(modules: &[Module], path: &str, top: &str) -> bool {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let beside = [
@@ -63,6 +121,15 @@ fn is_neighbour(modules: &[Module], path: &str, top: &str) -> bool {
 /// Absolute imports of a source: dotted name, how surely, line.
 fn imports(source: &Source) -> Vec<(String, ImportKind, u32)> {
     let mut found = Vec::new();
+    each_import(source, &mut |tokens, _, kind, line| {
+        // a dot at the beginning is a relative import
+        push(&mut found, dotted(tokens), kind, line);
+    });
+    found
+}
+
+/// Goes through the import statements: what follows the first word, whether that is `from`, how surely, in which line.
+fn each_import(source: &Source, tell: &mut dyn FnMut(&[Token], bool, ImportKind, u32)) {
     let mut blocks: Vec<(usize, ImportKind)> = Vec::new();
     for line in &source.lines {
         while blocks.last().is_some_and(|(indent, _)| line.indent <= *indent) {
@@ -72,12 +139,11 @@ fn imports(source: &Source) -> Vec<(String, ImportKind, u32)> {
         match line.first() {
             Some("import") => {
                 for part in line.tokens[1..].split(|token| token.is(',')) {
-                    push(&mut found, dotted(part), kind, line.number);
+                    tell(part, false, kind, line.number);
                 }
             }
-            // a dot at the beginning is a relative import
             Some("from") if line.tokens.iter().any(|token| token.is_name("import")) => {
-                push(&mut found, dotted(&line.tokens[1..]), kind, line.number);
+                tell(&line.tokens[1..], true, kind, line.number);
             }
             _ => {
                 if let Some(opened) = opens(line) {
@@ -85,13 +151,12 @@ fn imports(source: &Source) -> Vec<(String, ImportKind, u32)> {
                 } else if let Some((head, rest)) = one_line(line) {
                     // `if x: import y`
                     if rest.first().is_some_and(|token| token.is_name("import")) {
-                        push(&mut found, dotted(&rest[1..]), kind.max(head), line.number);
+                        tell(&rest[1..], false, kind.max(head), line.number);
                     }
                 }
             }
         }
     }
-    found
 }
 
 fn push(found: &mut Vec<(String, ImportKind, u32)>, name: String, kind: ImportKind, line: u32) {
@@ -192,5 +257,40 @@ import z
         assert_eq!(of("s"), Some((Conditional, 22)));
         assert_eq!(of("z"), Some((Hard, 24)));
         assert_eq!(found.len(), 13);
+    }
+
+    fn module(path: &str, text: &str) -> Module {
+        Module {
+            path: path.into(),
+            name: super::super::dotted(path),
+            source: crate::python::read(text),
+            aside: false,
+        }
+    }
+
+    #[test]
+    fn what_only_an_optional_module_imports_is_optional() {
+        let optional = "from .extra import Thing\n";
+        let package = |init: &str| {
+            let modules = [
+                module("own/__init__.py", init),
+                module("own/extra.py", "import stranger\n"),
+            ];
+            of(&modules, &["own".to_owned()])[0].kind
+        };
+        assert_eq!(
+            package(&format!(
+                "try:\n    {optional}except ImportError:\n    Thing = None\n"
+            )),
+            ImportKind::Soft
+        );
+        assert_eq!(package(optional), ImportKind::Hard);
+        assert_eq!(package("def f():\n    from own import extra\n"), ImportKind::Late);
+        assert_eq!(package("from . import extra\n"), ImportKind::Hard);
+        assert_eq!(
+            package("try:\n    import own.extra\nexcept ImportError:\n    pass\n"),
+            ImportKind::Soft
+        );
+        assert_eq!(package("x = 1\n"), ImportKind::Hard);
     }
 }

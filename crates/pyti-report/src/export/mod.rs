@@ -3,6 +3,7 @@
 mod coverage;
 mod csv;
 mod package_analysis;
+mod quality;
 mod sarif;
 mod stix;
 

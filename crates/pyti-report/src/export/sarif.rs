@@ -6,7 +6,7 @@ use pyti_model::finding::{Finding, RuleState, Severity};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{moment, text};
+use super::{moment, quality, text};
 use crate::deeds;
 use crate::findings::{self, Found};
 use crate::page::change_sentence;
@@ -32,14 +32,16 @@ pub fn sarif(run: &Run<'_>) -> String {
         .iter()
         .map(|job| job.record.pyti.as_str())
         .find(|version| !version.is_empty());
-    let mut driver = json!({
-        "name": "PyTI",
-        "rules": rules.values().map(|finding| rule(finding)).collect::<Vec<_>>(),
-    });
+    let remarks = quality::remarks(run);
+    let told = quality::rules(&remarks);
+    let mut all_rules: Vec<Value> = rules.values().map(|finding| rule(finding)).collect();
+    let first = all_rules.len();
+    all_rules.extend(told.values().map(|remark| quality::rule(remark)));
+    let mut driver = json!({ "name": "PyTI", "rules": all_rules });
     if let Some(version) = version {
         driver["version"] = shown_str(version).into();
     }
-    let results: Vec<Value> = all
+    let mut results: Vec<Value> = all
         .iter()
         .map(|found| {
             let at = index
@@ -49,6 +51,13 @@ pub fn sarif(run: &Run<'_>) -> String {
             result(run, found, at, &seen)
         })
         .collect();
+    results.extend(remarks.iter().map(|(n, remark)| {
+        let at = told
+            .keys()
+            .position(|rule| *rule == remark.rule.as_str())
+            .unwrap_or_default();
+        quality::result(run, *n, remark, first + at)
+    }));
     text(&json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -236,7 +245,7 @@ fn fingerprint(run: &Run<'_>, finding: &Finding) -> String {
 }
 
 /// Plain text in which nothing is a link or a placeholder (SARIF 3.11).
-fn message(plain: &str) -> String {
+pub(super) fn message(plain: &str) -> String {
     let mut out = String::with_capacity(plain.len() + 4);
     for c in plain.chars() {
         match c {
@@ -259,7 +268,7 @@ fn message(plain: &str) -> String {
 }
 
 /// A file name as a relative reference.
-fn uri(name: &str) -> String {
+pub(super) fn uri(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'!' => {

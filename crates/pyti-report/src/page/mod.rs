@@ -9,6 +9,7 @@ mod network;
 mod parts;
 mod plan;
 mod processes;
+mod quality;
 mod safe;
 
 use askama::Template;
@@ -19,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use self::changes::change_sentence;
 use self::lit::Lit;
 use self::parts::FilePart;
+use self::quality::QualityPart;
 use self::safe::FindingPart;
 use crate::Run;
 use crate::findings::{self, Found};
@@ -175,12 +177,20 @@ fn page(run: &Run<'_>) -> RunPage {
     let verdict = view::verdict(run);
     let all: Vec<Found<'_>> = findings::findings(run);
     let seen: Vec<Seen<'_>> = run.jobs.iter().map(Seen::of).collect();
-    let files: Vec<FilePart> = view::files(run)
+    let mut assessed = crate::quality::of_run(run);
+    let mut files: Vec<FilePart> = view::files(run)
         .into_iter()
         .zip(&seen)
         .enumerate()
         .map(|(n, (file, seen))| FilePart::new(n, file, seen, &Lit::of(n, &all, seen)))
         .collect();
+    for (n, file) in files.iter_mut().enumerate() {
+        let facts = run.jobs.get(n).and_then(crate::quality::facts);
+        file.quality = assessed
+            .remove(&n)
+            .zip(facts)
+            .map(|(assessed, facts)| QualityPart::new(&assessed, facts));
+    }
     let anchors: std::collections::HashSet<&str> = files.iter().flat_map(FilePart::anchors).collect();
     let (counted, uncounted, findings_more) =
         safe::parts(run, &all, &seen, &|anchor| anchors.contains(anchor));

@@ -13,6 +13,7 @@ use super::lit::Lit;
 use super::network::{self, NetworkPart};
 use super::plan::{PlanPart, plan};
 use super::processes::{self, CommandTree};
+use super::quality::QualityPart;
 use super::safe::process_anchor;
 use super::tone;
 use crate::seen::Seen;
@@ -44,6 +45,7 @@ pub(crate) struct FilePart {
     pub(crate) rows: Vec<RowPart>,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) tests: Option<TestsPart>,
+    pub(crate) quality: Option<QualityPart>,
     /// Tests beyond those in the page, for its script.
     pub(crate) more_tests: Vec<MoreTest>,
     pub(crate) commands: Vec<CommandTree>,
@@ -181,6 +183,7 @@ impl FilePart {
             rows: Vec::new(),
             lanes: lanes(job),
             tests,
+            quality: None,
             more_tests,
             commands: processes::parts(n, seen, lit),
             kinds: Vec::new(),

@@ -6,6 +6,7 @@ mod exports;
 mod forms;
 mod hostile;
 mod page;
+mod quality;
 mod safety;
 mod shown;
 mod support;

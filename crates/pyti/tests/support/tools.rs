@@ -124,3 +124,10 @@ fn one_in(folder: &Path, fits: impl Fn(&str) -> bool) -> Result<PathBuf, String>
         .next()
         .ok_or_else(|| format!("{} does not hold what it should", folder.display()))
 }
+
+/// A folder with the wheels that `pyti run --quality` pins.
+pub fn linters() -> Result<PathBuf, String> {
+    once("linters", |folder| {
+        pip_download(folder, &["--no-deps", "ruff==0.17.6", "docutils==0.23"])
+    })
+}
