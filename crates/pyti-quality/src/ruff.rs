@@ -17,6 +17,8 @@ const SELECT: &str = "E,W,F,PL,B,S,UP";
 const IGNORE: &str = "E501,PLR09,PLR2004,PLC0415,PLW2901,S101";
 /// Folders that hold no code of the project itself, or none that users run.
 const EXCLUDE: &str = "tests,test,_vendor,_vendored,vendor,vendored,extern,_extern,node_modules";
+/// Names that others add to those that are always there: gettext, IPython.
+const ADDED: &[&str] = &["_", "get_ipython"];
 /// Names that only Python 2 has: code for both asks which one it is.
 const PYTHON_2: &[&str] = &[
     "apply",
@@ -65,9 +67,11 @@ pub fn neutral(program: &str, quality: &Quality, folder: &str) -> Vec<String> {
     } else {
         ignore.push_str(",UP");
     }
+    let mut names = ADDED.to_vec();
     if lowest.is_none_or(|version| version < (3, 0)) {
-        argv.extend(["--config".to_owned(), format!("builtins = {PYTHON_2:?}")]);
+        names.extend(PYTHON_2);
     }
+    argv.extend(["--config".to_owned(), format!("builtins = {names:?}")]);
     argv.extend(
         [
             "--output-format",
@@ -197,7 +201,8 @@ pub fn grade(rule: &str) -> Grade {
     ];
     let is = |list: &[&str]| list.iter().any(|start| rule.starts_with(start));
     // a field of a format that is not used, or a string without fields, harms nobody
-    if matches!(rule, "F541" | "F522" | "F504") {
+    // nor is a method without `self` wrong in who describes an interface by it
+    if matches!(rule, "F541" | "F522" | "F504" | "PLE0302") {
         Grade::Note
     } else if is(WRONG) {
         Grade::Error

@@ -2,9 +2,10 @@
 
 mod support;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use pyti_fixtures::{Faults, LocalIndex};
 use serde_json::Value;
@@ -15,11 +16,23 @@ const METADATA: &str = "Metadata-Version: 2.1\nName: own\nVersion: 1.0\nSummary:
 const GOOD_README: &str = "Own\n===\n\nSome *text*.\n";
 const BAD_README: &str = "Own\n==\n\n.. no-such-directive::\n";
 
-/// A wheel `own` 1.0 with these files, written with these entry points and this description.
+/// Writes a wheel of the files that standard input names, with a RECORD that is true.
+const PACK: &str = "\
+import base64, hashlib, json, sys, zipfile
+record = ''
+with zipfile.ZipFile(sys.argv[1], 'w') as archive:
+    for name, text in json.load(sys.stdin):
+        data = text.encode()
+        archive.writestr(zipfile.ZipInfo(name), data)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()
+        record += f'{name},sha256={digest},{len(data)}\\n'
+    record += 'own-1.0.dist-info/RECORD,,\\n'
+    archive.writestr(zipfile.ZipInfo('own-1.0.dist-info/RECORD'), record)
+";
+
+/// A wheel `own` 1.0 with these files, these fields more, and this description.
 fn wheel(folder: &Path, files: &[(&str, &str)], more: &str, readme: &str) -> PathBuf {
     let path = folder.join("own-1.0-py3-none-any.whl");
-    let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
-    let options = zip::write::SimpleFileOptions::default();
     let metadata = format!("{METADATA}{more}\n{readme}");
     let fixed = [
         ("own-1.0.dist-info/METADATA", metadata.as_str()),
@@ -29,16 +42,19 @@ fn wheel(folder: &Path, files: &[(&str, &str)], more: &str, readme: &str) -> Pat
         ),
         ("own-1.0.dist-info/LICENSE", "MIT\n"),
     ];
-    let mut record = String::new();
-    for (name, text) in files.iter().chain(&fixed) {
-        zip.start_file(*name, options).unwrap();
-        zip.write_all(text.as_bytes()).unwrap();
-        record.push_str(&format!("{name},,\n"));
-    }
-    record.push_str("own-1.0.dist-info/RECORD,,\n");
-    zip.start_file("own-1.0.dist-info/RECORD", options).unwrap();
-    zip.write_all(record.as_bytes()).unwrap();
-    zip.finish().unwrap();
+    let all: Vec<_> = files.iter().chain(&fixed).collect();
+    let mut python = Command::new("python3")
+        .args(["-c", PACK])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = python.stdin.take().unwrap();
+    input
+        .write_all(serde_json::to_string(&all).unwrap().as_bytes())
+        .unwrap();
+    drop(input);
+    assert!(python.wait().unwrap().success());
     path
 }
 
