@@ -183,7 +183,7 @@ fn reading(b: &mut Builder<'_>) {
     b.add("quality", |t| {
         t.needs(&WHEEL)
             .needs(&FACTS)
-            .needs(&RUNTIME_ENVIRONMENT)
+            .wants(&RUNTIME_ENVIRONMENT)
             .wants(&TREE)
             .on_failure(Effect::Warn)
             .run(quality::quality);

@@ -129,10 +129,10 @@ fn typing(quality: &Quality) -> Result<(f64, String), String> {
         "{} of {} annotated, {}",
         types.annotated,
         plural(types.functions, "public function"),
-        if marked {
-            "py.typed is there"
-        } else {
-            "no py.typed"
+        match (marked, types.marked.is_empty(), types.unmarked.first()) {
+            (true, _, _) => "py.typed is there".to_owned(),
+            (_, false, Some(package)) => format!("no py.typed in {package}"),
+            _ => "no py.typed".to_owned(),
         }
     );
     Ok((share * ANNOTATED + if marked { MARKED } else { 0.0 }, why))

@@ -124,6 +124,10 @@ fn known(module: &str) -> Option<&'static str> {
 }
 
 fn imports(quality: &Quality, requirements: &[Requirement], found: &mut Vec<Remark>) {
+    if quality.providers.is_empty() && requirements.iter().any(|one| !one.of_extra && !one.conditional) {
+        // what it requires could not be installed: nobody knows what that would bring
+        return;
+    }
     let declared: BTreeSet<&str> = requirements.iter().map(|one| one.name.as_str()).collect();
     let mut told = BTreeSet::new();
     // who is not sure to need it has a reason
@@ -217,6 +221,16 @@ mod tests {
         aside.aside = true;
         quality.imports.push(aside);
         assert_eq!(broken(&quality), NOTHING);
+    }
+
+    #[test]
+    fn nothing_is_said_of_imports_when_requirements_were_not_installed() {
+        let mut quality = good();
+        quality.providers.clear();
+        quality.imports.push(imported("stranger", ImportKind::Hard));
+        assert_eq!(broken(&quality), NOTHING);
+        set(&mut quality, "Requires-Dist", &[]);
+        assert_eq!(broken(&quality), ["import-undeclared"]);
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub(crate) fn quality(cx: &Cx<'_>) -> Ended {
         code_lines: survey.code_lines,
         ..Quality::default()
     };
+    if cx.try_get(&RUNTIME_ENVIRONMENT)?.is_none() {
+        quality
+            .missing
+            .push("what gives which import: its requirements were not installed".to_owned());
+    }
     let mut without = Vec::new();
     if quality.code_lines > 0 {
         let tree = cx.try_get(&TREE)?;
@@ -68,7 +73,6 @@ pub(crate) fn quality(cx: &Cx<'_>) -> Ended {
 fn read(cx: &Cx<'_>) -> Result<Result<(Survey, Layer), String>, TaskError> {
     let job = cx.context();
     let wheel = cx.get(&WHEEL)?;
-    let environment = cx.get(&RUNTIME_ENVIRONMENT)?;
     let request = unpack::Request {
         archive: wheel.path.clone(),
         destination: UNPACKED.to_owned(),
@@ -81,7 +85,10 @@ fn read(cx: &Cx<'_>) -> Result<Result<(Survey, Layer), String>, TaskError> {
     };
     let argv = unpack::argv(&request, PROGRAM, RESULTS_FD);
     let mut command = reading(job, argv, &[&wheel.path]);
-    command.lowers.push(environment.lower.clone());
+    // a distribution whose requirements cannot be had is read all the same
+    if let Some(environment) = cx.try_get(&RUNTIME_ENVIRONMENT)? {
+        command.lowers.push(environment.lower.clone());
+    }
     let done = job.run(cx, &mut command)?;
     if let Some(how) = bad_end(&done.effect) {
         return Ok(Err(how));
