@@ -31,6 +31,27 @@ fn is_optional(module: &str) -> bool {
     module.starts_with('_') || BESIDE.contains(&module)
 }
 
+/// Whether a module could not be imported because a distribution is missing that an extra of its own requires.
+fn wants_an_extra(job: &JobRecord, module: &ModuleImport) -> bool {
+    let ImportOutcome::Raised { error } = &module.outcome else {
+        return false;
+    };
+    let (Some(missing), Some(RawData::Metadata(metadata))) = (cause::missing_in(error), job.raw("metadata"))
+    else {
+        return false;
+    };
+    let normal = |name: &str| name.replace(['_', '.'], "-").to_lowercase();
+    let wanted = normal(missing.split('.').next().unwrap_or_default());
+    metadata.requires_dist.iter().any(|line| {
+        let line = line.lossy();
+        let name = line
+            .split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.')))
+            .next();
+        let marker = line.split_once(';').map_or("", |(_, marker)| marker);
+        name.is_some_and(|name| normal(name) == wanted) && marker.contains("extra")
+    })
+}
+
 pub(super) fn import(job: &JobRecord, task: &TaskRecord, failed: bool) -> Finding {
     let Some(RawData::Import(raw)) = &task.raw else {
         let dead = dead(task);
@@ -55,8 +76,13 @@ pub(super) fn import(job: &JobRecord, task: &TaskRecord, failed: bool) -> Findin
     let good = |module: &&ModuleImport| matches!(module.outcome, ImportOutcome::Imported);
     let tops: Vec<_> = raw.modules.iter().filter(|module| module.top_level).collect();
     let all_optional = tops.iter().all(|module| is_optional(&module.module.lossy()));
-    let needed =
-        |module: &ModuleImport| module.top_level && (all_optional || !is_optional(&module.module.lossy()));
+    // a module that only an extra makes usable is no promise to who did not ask for the extra
+    let all_of_extras = tops.iter().all(|module| wants_an_extra(job, module));
+    let needed = |module: &ModuleImport| {
+        module.top_level
+            && (all_optional || !is_optional(&module.module.lossy()))
+            && (all_of_extras || !wants_an_extra(job, module))
+    };
     let bad: Vec<_> = raw.modules.iter().filter(|m| needed(m) && !good(m)).collect();
     if bad.is_empty() {
         let mut finding = Finding::held();

@@ -251,6 +251,35 @@ fn metapackages_install() {
 }
 
 #[test]
+fn a_module_that_only_an_extra_makes_usable_is_no_promise() {
+    let missing = error("ModuleNotFoundError", "No module named 'aiohttp'");
+    let of = |modules: &[pyti_model::raw::ModuleImport], requires: &str| {
+        let metadata = pyti_model::raw::Metadata {
+            name: "thing".into(),
+            version: "1.0".into(),
+            requires_dist: vec![requires.into()],
+            ..pyti_model::raw::Metadata::default()
+        };
+        Job::wheel()
+            .raw("metadata", RawData::Metadata(metadata))
+            .raw("import", import_of(modules))
+            .judged()
+    };
+    let both = [imported("thing"), raised("thingd", missing.clone())];
+    let extra = of(&both, "aiohttp>=3; extra == \"d\"");
+    assert!(
+        !codes(&extra).contains(&R::UndeclaredDependency),
+        "{:?}",
+        extra.outcome
+    );
+    assert_eq!(extra.outcome.status, Status::Pass);
+    // nobody declares it, or nothing else can be used
+    assert_eq!(of(&both, "other; extra == 'd'").outcome.status, Status::Fail);
+    let alone = [raised("thingd", missing)];
+    assert_eq!(of(&alone, "aiohttp; extra == 'd'").outcome.status, Status::Fail);
+}
+
+#[test]
 fn modules_that_cannot_be_imported() {
     let of = |modules: &[pyti_model::raw::ModuleImport]| {
         Job::wheel().fails("import", Some(import_of(modules)), effect(Exit::Code(1)))
