@@ -17,7 +17,7 @@ const SELECT: &str = "E,W,F,PL,B,S,UP";
 const IGNORE: &str = "E501,PLR09,PLR2004,PLC0415,PLW2901,S101";
 /// Folders that hold no code of the project itself, or none that users run.
 const EXCLUDE: &str = "tests,test,_vendor,_vendored,vendor,vendored,extern,_extern,node_modules";
-/// Names that others add to those that are always there: gettext, IPython.
+/// Names that others add to those that are always there: gettext, `IPython`.
 const ADDED: &[&str] = &["_", "get_ipython"];
 /// Names that only Python 2 has: code for both asks which one it is.
 const PYTHON_2: &[&str] = &[
