@@ -128,8 +128,11 @@ fn imports(source: &Source) -> Vec<(String, ImportKind, u32)> {
     found
 }
 
+/// What is told of an import statement.
+type Tell<'a> = dyn FnMut(&[Token], bool, ImportKind, u32) + 'a;
+
 /// Goes through the import statements: what follows the first word, whether that is `from`, how surely, in which line.
-fn each_import(source: &Source, tell: &mut dyn FnMut(&[Token], bool, ImportKind, u32)) {
+fn each_import(source: &Source, tell: &mut Tell<'_>) {
     let mut blocks: Vec<(usize, ImportKind)> = Vec::new();
     for line in &source.lines {
         while blocks.last().is_some_and(|(indent, _)| line.indent <= *indent) {
