@@ -15,8 +15,9 @@ use crate::site::Site;
 use crate::views::{Answers, FileView, ResultView};
 use crate::words;
 
-/// Releases of one page, files of one release, and results of its history.
+/// Releases of one page, fewer where they have many files; files of one release, and results of its history.
 const RELEASES: u32 = 8;
+const FILES_IN_ALL: usize = 40;
 const FILES: usize = 12;
 const HISTORY: u32 = 20;
 
@@ -146,21 +147,30 @@ pub(crate) async fn project(site: &Site, name: String, query: &Query, form: Form
     };
     let first = after.is_none();
     let asked = name.clone();
-    let (versions, files, history, tested) = site
+    let (versions, files, more, history, tested) = site
         .read(move |store| {
             let project = store.project(&asked)?.ok_or_else(|| {
                 Fault::NotFound(format!("no file of a project {asked} was ever tested here"))
             })?;
-            let versions = store.versions(project, after, RELEASES)?;
-            let files = store.matrix(versions.iter().map(|version| version.id).collect())?;
+            let mut versions = store.versions(project, after, RELEASES)?;
+            let (mut files, mut shown) = (Vec::new(), 0);
+            for version in &versions {
+                files.extend(store.matrix(vec![version.id])?);
+                shown += 1;
+                if files.len() >= FILES_IN_ALL {
+                    break;
+                }
+            }
+            let more = shown < versions.len() || versions.len() == RELEASES as usize;
+            versions.truncate(shown);
             let history = store.project_results(project, before, HISTORY)?;
-            Ok((versions, files, history, store.tested(project)?))
+            Ok((versions, files, more, history, store.tested(project)?))
         })
         .await?;
     let path = format!("/projects/{name}");
     let next = versions
         .last()
-        .filter(|_| versions.len() == RELEASES as usize)
+        .filter(|_| more)
         .map(|version| link(form, &path, &[("after", &hex(&version.sort_key))]));
     let next_history = history
         .last()

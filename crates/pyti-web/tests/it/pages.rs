@@ -199,6 +199,26 @@ fn lists_go_on_where_they_ended_and_have_each_row_once() {
         (0..120).rev().map(|n| format!("1.{n:03}")).collect::<Vec<_>>()
     );
     assert_eq!(pages, 16);
+    // releases of many files are fewer on a page, and none is left out
+    for n in 0..90 {
+        let name = format!("big-{}-{n}.whl", n / 30);
+        server.put(file("big", &format!("{}", n / 30), &name), "cpython-3.13", SDIST);
+    }
+    let (mut versions, mut next) = (Vec::new(), Some("/projects/big.json".to_owned()));
+    let mut pages = 0;
+    while let Some(path) = next {
+        let page = server.json(&path);
+        for release in page["releases"].as_array().unwrap() {
+            assert_eq!(release["files"].as_array().unwrap().len(), 30);
+            versions.push(release["version"].as_str().unwrap().to_owned());
+        }
+        next = page["next"].as_str().map(str::to_owned);
+        pages += 1;
+    }
+    assert_eq!(
+        (versions, pages),
+        (vec!["2".to_owned(), "1".to_owned(), "0".to_owned()], 2)
+    );
     assert_eq!(server.get("/results?before=x").code, 400);
 }
 
