@@ -15,6 +15,7 @@ mod importable;
 mod imports;
 mod ini;
 mod layout;
+pub mod overrides;
 mod poetry;
 mod pytest;
 mod python;

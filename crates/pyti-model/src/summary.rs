@@ -7,7 +7,7 @@ use crate::distribution::FileKind;
 use crate::finding::Finding;
 use crate::outcome::{Reason, Status, TaskResult, Verdict};
 use crate::quality::Assessment;
-use crate::raw::TestCounts;
+use crate::raw::{Service, TestCounts};
 
 /// Version of the form. It grows when a field changes its meaning or goes; new fields don't count.
 pub const SUMMARY_SCHEMA: &str = "pyti.run/1";
@@ -35,6 +35,9 @@ pub struct Summary {
     pub verdict: Verdict,
     /// Its tests.
     pub tests: TestCounts,
+    /// Services beside them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Service>,
     /// Tasks of all jobs, in order.
     pub tasks: Vec<TaskSummary>,
     /// All files.

@@ -5,8 +5,8 @@ use pyti_model::Foreign;
 use pyti_model::outcome::{Blame, Reason, ReasonCode, Status, TaskResult};
 use pyti_model::raw::{
     Build, Costs, Coverage, CoverageResult, Exercise, Hook, Import, ImportOutcome, Inspection, Install,
-    Metadata, ModuleImport, Provide, PythonError, RawData, Resolve, Scripts, Start, Test, TestCounts, Unpack,
-    WheelComparison,
+    Metadata, ModuleImport, Provide, PythonError, RawData, Resolve, Scripts, ServiceState, Start, Test,
+    TestCounts, Unpack, WheelComparison,
 };
 
 use crate::words::{bytes, count, counted, len, number, seconds, some};
@@ -544,6 +544,15 @@ pub(crate) fn test(x: &Test) -> String {
         "sdist"
     };
     parts.push(format!("from the {kind}"));
+    let beside: Vec<String> = x
+        .services
+        .iter()
+        .filter(|service| service.state == ServiceState::Ready)
+        .map(|service| shown_str(&service.title()))
+        .collect();
+    if !beside.is_empty() {
+        parts.push(format!("with {}", beside.join(", ")));
+    }
     if !x.against_installed && x.counts.executed() > 0 {
         parts.push("not proved to run against the installed package".to_owned());
     }

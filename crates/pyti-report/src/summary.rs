@@ -52,6 +52,10 @@ pub fn summary(run: &Run<'_>, recording: Option<&str>) -> Summary {
             .and_then(view::tests)
             .copied()
             .unwrap_or_default(),
+        services: view::headline(run)
+            .and_then(|job| job.record.test())
+            .map(|test| test.services.clone())
+            .unwrap_or_default(),
         tasks,
         files,
         recording: recording.map(str::to_owned),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// How long processes may take to go.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,6 +38,7 @@ impl Noted {
         let until = Instant::now() + PATIENCE;
         let mut doomed = self.0.clone();
         while Instant::now() < until {
+            reap();
             let seen = everybody();
             for pid in descendants(&seen, &doomed) {
                 if let Some(one) = seen.get(&pid) {
@@ -46,7 +47,7 @@ impl Noted {
             }
             let alive = doomed
                 .iter()
-                .filter(|(pid, began)| seen.get(pid).is_some_and(|s| s.began == **began && !s.zombie));
+                .filter(|(pid, began)| seen.get(pid).is_some_and(|s| s.began == **began));
             let mut any = false;
             for (pid, _) in alive {
                 any = true;
@@ -61,6 +62,12 @@ impl Noted {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Takes leave of our own children; others' are the first process's, which does the same.
+fn reap() {
+    // the command has been waited for: nobody else's end is missed
+    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
 }
 
 fn everybody() -> BTreeMap<i32, Seen> {

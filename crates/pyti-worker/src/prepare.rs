@@ -441,8 +441,10 @@ impl Worker {
 }
 
 pub(crate) fn plan(target: Distribution, extras: &[String], request: &Request, run_tests: bool) -> Plan {
+    let overriding = pyti_discover::overrides::find(&request.overrides, &target.project, &target.version);
     Plan {
         version: PLAN_VERSION,
+        overriding: overriding.cloned().map(Box::new),
         target,
         companion: None,
         companion_lost: None,
@@ -463,7 +465,6 @@ pub(crate) fn plan(target: Distribution, extras: &[String], request: &Request, r
         allow: request.allow.clone(),
         repeat: request.repeat,
         services: request.services.clone(),
-        overriding: None,
         coverage: request.coverage,
         quality: request.quality,
         pylint: request.pylint,

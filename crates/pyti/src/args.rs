@@ -75,6 +75,12 @@ pub(crate) enum Command {
     Recipe(RecipeArgs),
     /// Measure whether a release costs more than another: start-up, import, memory, size, tests
     Perf(PerfArgs),
+    /// Show, check or write overrides: what somebody says about how a project is tested
+    Override {
+        /// What to do
+        #[command(subcommand)]
+        command: OverrideCommand,
+    },
     /// Try whether a box can be opened here, step by step
     Doctor,
     /// Serve: take uploads and submissions, give jobs to workers, judge, and show what came of it
@@ -303,6 +309,23 @@ pub(crate) struct RunsArgs {
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OverrideCommand {
+    /// List those that are in effect
+    List,
+    /// Read files, and tell the first mistake in them
+    Check {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<std::path::PathBuf>,
+    },
+    /// Write one from what the newest run of a project tried
+    Init {
+        /// The project
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod live;
 mod output;
+mod overrides;
 mod perf;
 mod recipe;
 mod recorded;
@@ -115,6 +116,7 @@ fn dispatch(args: Args) -> anyhow::Result<u8> {
         Command::Rules(options) => safety::rules(&options),
         Command::Perf(options) => perf::perf(&options, &look),
         Command::Recipe(options) => recipe::recipe(&options, &look),
+        Command::Override { command } => overrides::command(command),
         Command::Doctor => doctor::doctor(&look),
         Command::Serve(options) => serve::serve(&options),
         Command::Worker(options) => worker::worker(*options),

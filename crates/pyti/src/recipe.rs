@@ -77,7 +77,7 @@ async fn inspect(args: &RecipeArgs, look: &Look) -> anyhow::Result<(String, Insp
         allow: Vec::new(),
         repeat: 0,
         services: Vec::new(),
-        overrides: Vec::new(),
+        overrides: crate::overrides::registry()?,
         coverage: false,
         quality: false,
         pylint: false,

@@ -152,6 +152,12 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         ))
         .into());
     }
+    for service in &args.services {
+        if service != "none" && pyti_services::Wanted::read(service).is_none() {
+            let known: Vec<&str> = pyti_services::catalogue::ALL.iter().map(|s| s.name).collect();
+            return Err(Usage(format!("--service {service:?}: there are {}", known.join(", "))).into());
+        }
+    }
     for host in &args.allow {
         if host_and_port(host).is_none() {
             return Err(Usage(format!("--allow {host:?}: write HOST:PORT")).into());
@@ -179,7 +185,7 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
         allow: args.allow.clone(),
         repeat: args.repeat.unwrap_or(0),
         services: args.services.clone(),
-        overrides: Vec::new(),
+        overrides: crate::overrides::registry()?,
         coverage: args.coverage,
         quality: (args.quality || args.pylint) && !args.skip.iter().any(|task| task == "quality"),
         pylint: args.pylint,

@@ -3,13 +3,10 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyti_fixtures::{Faults, LocalIndex};
-use pyti_model::event::{Envelope, Event};
-use pyti_model::raw::{AttemptResult, AttemptUse, RawData, Runner, Sources, Test, TestOutcome};
-use serde_json::Value;
+use pyti_model::raw::{AttemptResult, AttemptUse, Runner, Sources, TestOutcome};
 use support::{Place, fixtures, reasons, test_of as tests};
 
 const CASE: &str =

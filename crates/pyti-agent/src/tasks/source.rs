@@ -60,7 +60,7 @@ pub(crate) fn inspect(cx: &Cx<'_>) -> Ended {
     command.lowers.push(Lower::Layer((*tree).clone()));
     let done = job.run(cx, &mut command)?;
     job.leave(cx, &done, &command);
-    let inspection = match (pyti_discover::parse(&done.results), bad_end(&done.effect)) {
+    let mut inspection = match (pyti_discover::parse(&done.results), bad_end(&done.effect)) {
         (Ok(inspection), None) => inspection,
         (_, Some(how)) => {
             job.because(
@@ -71,6 +71,9 @@ pub(crate) fn inspect(cx: &Cx<'_>) -> Ended {
         }
         (Err(error), None) => return Err(error.into()),
     };
+    if let Some(entry) = &job.order.plan.overriding {
+        pyti_discover::overrides::apply(&mut inspection, entry);
+    }
     job.keep(cx, RawData::Inspect(Box::new(inspection.clone())));
     cx.put(&INSPECTION, inspection)?;
     Ok(Outcome::success())

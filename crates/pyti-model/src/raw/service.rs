@@ -68,6 +68,23 @@ impl ServiceState {
 }
 
 impl Service {
+    /// The number in what its program says of its version: `15.20`.
+    pub fn number(&self) -> Option<String> {
+        let text = self.version.lossy();
+        text.split(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .map(|word| word.trim_matches('.'))
+            .find(|word| word.contains('.'))
+            .map(str::to_owned)
+    }
+
+    /// With its number, for a list: `postgresql 15.20`.
+    pub fn title(&self) -> String {
+        match self.number() {
+            Some(number) => format!("{} {number}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// In a sentence, for people. What its program said is not made visible yet.
     pub fn sentence(&self) -> String {
         let name = if self.version.is_empty() {
@@ -103,6 +120,7 @@ mod tests {
         service.version = Foreign::from("Redis server v=7.0.15");
         service.state = ServiceState::Ready;
         service.ready_s = 0.25;
+        assert_eq!(service.title(), "redis 7.0.15");
         assert_eq!(
             service.sentence(),
             "redis (Redis server v=7.0.15), ready after 0.2 s"

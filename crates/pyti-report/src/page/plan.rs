@@ -1,6 +1,6 @@
 //! What was to be done with a file, and why so.
 
-use pyti_model::raw::{Attempt, RawData, Recipe};
+use pyti_model::raw::{Attempt, RawData, Recipe, Test};
 
 use super::parts::{MOST, cut};
 use crate::sentences::shown_str;
@@ -17,6 +17,7 @@ pub(crate) struct PlanPart {
     pub(crate) recipes: Vec<RecipePart>,
     pub(crate) rejected: Vec<String>,
     pub(crate) adjustments: Vec<String>,
+    pub(crate) services: Vec<String>,
     pub(crate) machine: Vec<(String, String)>,
 }
 
@@ -122,6 +123,7 @@ pub(crate) fn plan(file: &FileView<'_>) -> Option<PlanPart> {
                 [strings(&t.adjustments), strings(&attempts)].concat()
             })
             .unwrap_or_default(),
+        services: used.map(services).unwrap_or_default(),
         machine: record
             .machine
             .iter()
@@ -129,6 +131,22 @@ pub(crate) fn plan(file: &FileView<'_>) -> Option<PlanPart> {
             .map(|(k, v)| (shown_str(k), shown_str(v)))
             .collect(),
     })
+}
+
+/// Services beside the tests, each with why.
+fn services(test: &Test) -> Vec<String> {
+    test.services
+        .iter()
+        .take(MOST)
+        .map(|service| {
+            let because = if service.because.is_empty() {
+                String::new()
+            } else {
+                format!(", because {}", shown_str(&service.because))
+            };
+            format!("{}{because}", shown_str(&service.sentence()))
+        })
+        .collect()
 }
 
 fn lock_part(

@@ -124,6 +124,10 @@ fn go(
         lower: setting.lower.clone(),
     };
     let mut command = commands::package(job, argv, install::lowers(installed, &environment));
+    if let Some(seconds) = plan.overriding.as_ref().and_then(|entry| entry.timeout_s) {
+        command.limits.wall_s = seconds;
+        command.limits.cpu_s = command.limits.cpu_s.max(seconds);
+    }
     for (name, value) in test::env().into_iter().chain(recipe.env.clone()) {
         if !plan.env.contains_key(&name) {
             commands::set(&mut command, &name, &value);

@@ -54,6 +54,13 @@ pub(crate) fn lock_test(cx: &Cx<'_>) -> Ended {
     let job = cx.context();
     let plan = &job.order.plan;
     let inspection = cx.get(&INSPECTION)?;
+    if let Some(why) = plan.overriding.as_ref().and_then(|entry| entry.skip.as_ref()) {
+        job.because(
+            cx,
+            Reason::new(ReasonCode::NoTests, format!("an override skips them: {why}")),
+        );
+        return Ok(Outcome::skipped("an override skips them"));
+    }
     let frozen = plan.recipe.as_ref();
     let first = frozen.or_else(|| escalate::main_recipes(&inspection).into_iter().next());
     let Some(first) = first else {
