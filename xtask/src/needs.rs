@@ -67,6 +67,31 @@ const NEEDS: &[Need] = &[
         why: "fetches what drives Chromium, and axe, which looks for barriers",
         there: || has("npm"),
     },
+    Need {
+        package: "redis-server",
+        why: "a service beside tests",
+        there: || served("redis"),
+    },
+    Need {
+        package: "postgresql",
+        why: "a service beside tests",
+        there: || served("postgresql"),
+    },
+    Need {
+        package: "memcached",
+        why: "a service beside tests",
+        there: || served("memcached"),
+    },
+    Need {
+        package: "xvfb",
+        why: "a display beside tests",
+        there: || served("xvfb"),
+    },
+    Need {
+        package: "dbus",
+        why: "a bus beside tests",
+        there: || served("dbus"),
+    },
 ];
 
 /// Packages of npm that tests need, pinned; they lie in the target folder.
@@ -167,6 +192,12 @@ fn apt(arguments: &[&str]) -> Result<()> {
         bail!("apt-get {} ended with {status}", arguments.join(" "));
     }
     Ok(())
+}
+
+/// Whether the machine has the program of a service.
+fn served(name: &str) -> bool {
+    pyti_services::find(name)
+        .is_some_and(|service| pyti_services::locate(service, std::path::Path::new("/")).is_some())
 }
 
 fn has(program: &str) -> bool {
