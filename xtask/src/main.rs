@@ -30,6 +30,9 @@ enum Task {
         /// Install without asking (also when CI is set)
         #[arg(long)]
         yes: bool,
+        /// Also those that take long, or need large packages
+        #[arg(long)]
+        all: bool,
         /// Only tests whose names contain this
         filter: Option<String>,
     },
@@ -67,7 +70,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Args::parse().task {
-        Task::Test { yes, filter } => test(yes, filter.as_deref()),
+        Task::Test { yes, all, filter } => test(yes, all, filter.as_deref()),
         Task::Bench { rounds, filter } => bench::run(rounds, filter.as_deref()),
         Task::Schema { check } => schema::run(check),
         Task::Acceptance(options) => acceptance::run(&options),
@@ -86,8 +89,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn test(yes: bool, filter: Option<&str>) -> Result<()> {
-    needs::install(yes || std::env::var_os("CI").is_some())?;
+fn test(yes: bool, all: bool, filter: Option<&str>) -> Result<()> {
+    needs::install(yes || std::env::var_os("CI").is_some(), all)?;
     if let Some(target) = std::env::current_exe()?.ancestors().nth(2) {
         needs::install_node(target)?;
     }
@@ -97,7 +100,7 @@ fn test(yes: bool, filter: Option<&str>) -> Result<()> {
     if let Some(filter) = filter {
         arguments.push(filter);
     }
-    cargo(&arguments)?;
+    cargo_with(&arguments, all)?;
     if filter.is_some() {
         return Ok(());
     }
@@ -148,12 +151,18 @@ fn program(wanted: Option<&Path>) -> Result<PathBuf> {
 
 /// Runs cargo on the workspace.
 fn cargo(arguments: &[&str]) -> Result<()> {
+    cargo_with(arguments, false)
+}
+
+/// The same; `all`: tests that take long are not skipped.
+fn cargo_with(arguments: &[&str], all: bool) -> Result<()> {
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     say(&format!("$ cargo {}", arguments.join(" ")));
-    let status = Command::new(program)
-        .args(arguments)
-        .status()
-        .context("cannot start cargo")?;
+    let mut command = Command::new(program);
+    if all {
+        command.env("PYTI_TEST_ALL", "1");
+    }
+    let status = command.args(arguments).status().context("cannot start cargo")?;
     if !status.success() {
         bail!("cargo {} ended with {status}", arguments.join(" "));
     }

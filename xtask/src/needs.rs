@@ -133,9 +133,24 @@ pub(crate) fn install_node(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Installs what is missing, after asking.
-pub(crate) fn install(yes: bool) -> Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.there)()).collect();
+/// What only tests need that take long.
+const LARGE: &[Need] = &[
+    Need {
+        package: "mariadb-server",
+        why: "a service beside tests",
+        there: || served("mariadb"),
+    },
+    Need {
+        package: "rabbitmq-server",
+        why: "a service beside tests",
+        there: || served("rabbitmq"),
+    },
+];
+
+/// Installs what is missing, after asking; `all`: also what only tests need that take long.
+pub(crate) fn install(yes: bool, all: bool) -> Result<()> {
+    let large = LARGE.iter().filter(|_| all);
+    let missing: Vec<&Need> = NEEDS.iter().chain(large).filter(|need| !(need.there)()).collect();
     if missing.is_empty() {
         return Ok(());
     }

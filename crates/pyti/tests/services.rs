@@ -93,3 +93,137 @@ fn what_is_not_there_is_missed_with_the_way_to_get_it() {
     let told = detail(&object, "service_needed");
     assert!(told.contains("apt-get install redis-server"), "{told}");
 }
+
+/// Runs the fixture that meets services with these, and gives what it came to.
+fn meeting(name: &str, services: &[&str]) -> Option<(Place, Value, Test)> {
+    let plain: Vec<&str> = services
+        .iter()
+        .map(|s| s.split(':').next().unwrap_or(s))
+        .collect();
+    let (Some(place), true) = (Place::new(name), has_services(name, &plain)) else {
+        return None;
+    };
+    let index = served(name, &["meets-services"], Faults::none())?;
+    let mut arguments = vec!["--only", "wheel"];
+    for service in services {
+        arguments.extend(["--service", service]);
+    }
+    arguments.push("meets-services");
+    let object = place.run(&index, arguments).code(0).object();
+    let test = test_of(&object);
+    Some((place, object, test))
+}
+
+#[test]
+fn each_service_answers_in_its_own_protocol_and_is_told_with_its_version() {
+    let services = ["redis", "memcached", "postgresql:own", "smtp", "xvfb", "dbus"];
+    let name = "each_service_answers_in_its_own_protocol_and_is_told_with_its_version";
+    let Some((place, object, test)) = meeting(name, &services) else {
+        return;
+    };
+    assert_eq!(test.counts.passed, 6, "{test:#?}");
+    assert!(
+        test.services
+            .iter()
+            .all(|s| s.state == ServiceState::Ready && !s.version.is_empty()),
+        "{test:#?}"
+    );
+    assert_eq!(object["verdict"], "clean", "{object:#}");
+    assert!(
+        !reasons(&object).iter().any(|code| code == "survivors"),
+        "{object:#}"
+    );
+    // told in JSON, on the terminal and on the page
+    let postgresql = test.services.iter().find(|s| s.name == "postgresql").unwrap();
+    let number = postgresql.number().unwrap();
+    let told = object["services"].as_array().unwrap();
+    assert!(
+        told.iter()
+            .any(|s| s["name"] == "postgresql" && s["state"] == "ready"),
+        "{object:#}"
+    );
+    let run = object["run"].as_str().unwrap();
+    let terminal = place.ends(["report", run]).code(0).stdout;
+    let words = terminal.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(&format!("postgresql {number}")), "{terminal}");
+    let page = place.ends(["report", run, "--html"]).code(0).stdout;
+    assert!(
+        page.contains("Services beside the tests") && page.contains(&number),
+        "{} bytes",
+        page.len()
+    );
+}
+
+#[test]
+fn larger_services_answer_too() {
+    let name = "larger_services_answer_too";
+    if std::env::var_os("PYTI_TEST_ALL").is_none() {
+        support::skipped(name, "it takes long: cargo xtask test --all");
+        return;
+    }
+    for service in ["mariadb", "rabbitmq", "s3"] {
+        let Some((_, object, test)) = meeting(name, &[service]) else {
+            continue;
+        };
+        assert_eq!(test.counts.passed, 1, "{service}: {:#?}", test.services);
+        assert_eq!(object["verdict"], "clean", "{service}: {object:#}");
+    }
+}
+
+#[test]
+fn an_override_of_the_user_decides_and_a_mistake_in_it_is_told_with_its_line() {
+    let name = "an_override_of_the_user_decides_and_a_mistake_in_it_is_told_with_its_line";
+    let Some(place) = Place::new(name) else { return };
+    let Some(index) = served(name, &["wants-redis"], Faults::none()) else {
+        return;
+    };
+    place.configure("jobs = 1\n");
+    let folder = place.path().join("overrides");
+    std::fs::create_dir(&folder).unwrap();
+    let write = |text: &str| std::fs::write(folder.join("own.toml"), text).unwrap();
+    let run = || place.run(&index, ["--only", "wheel", "wants-redis"]);
+    write("[[override]]\nproject = \"wants-redis\"\nwhy = \"x\"\nservices = [\"reddis\"]\n");
+    let wrong = run().code(2);
+    assert!(
+        wrong.stderr.contains("own.toml, line 4") && wrong.stderr.contains("reddis"),
+        "{}",
+        wrong.stderr
+    );
+    write(
+        "[[override]]\nproject = \"wants-redis\"\nversions = \">=1\"\nwhy = \"x\"\nskip = \"needs a printer\"\n",
+    );
+    let skipped = run().code(0).object();
+    assert_eq!(skipped["status"], "load");
+    assert!(
+        detail(&skipped, "no_tests").contains("needs a printer"),
+        "{skipped:#}"
+    );
+    // of another version, it says nothing
+    write(
+        "[[override]]\nproject = \"wants-redis\"\nversions = \">=2\"\nwhy = \"x\"\nskip = \"needs a printer\"\n",
+    );
+    let listed = place.ends(["override", "list"]).code(0).stdout;
+    assert!(
+        listed.contains("wants-redis") && listed.contains("psycopg2"),
+        "{listed}"
+    );
+    if !has_services(name, &["redis"]) {
+        return;
+    }
+    let found = run().code(0).object();
+    assert_eq!(test_of(&found).attempts.len(), 2, "{found:#}");
+    // what was tried is written down, and is then the first attempt
+    std::fs::remove_file(folder.join("own.toml")).unwrap();
+    let path = place.ends(["override", "init", "wants-redis"]).code(0).stdout;
+    let text = std::fs::read_to_string(path.trim()).unwrap();
+    assert!(text.contains("services = [\"redis\"]"), "{text}");
+    place.ends(["override", "check", path.trim()]).code(0);
+    let test = test_of(&run().code(0).object());
+    assert_eq!((test.counts.passed, test.attempts.len()), (2, 0), "{test:#?}");
+    assert!(
+        test.services[0].because.contains("wants-redis.toml"),
+        "{:?}",
+        test.services
+    );
+    place.ends(["override", "init", "wants-redis"]).code(5);
+}
