@@ -243,6 +243,8 @@ fn main() -> Result<(), Failure> {
         layers_inodes: 400_000,
         memory_bytes: 4 << 30,
         store: None,
+        image: None,
+        devices: Vec::new(),
     };
     let job = launch(&spec, VERB)?;
     let mut channel = job.channel()?;

@@ -30,6 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         layers_inodes: 100_000,
         memory_bytes: 2 << 30,
         store: None,
+        image: std::env::var_os("BOXED_IMAGE").map(Into::into),
+        devices: Vec::new(),
     };
     let job = launch(&spec, VERB)?;
     let mut channel = job.channel()?;

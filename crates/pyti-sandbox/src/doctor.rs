@@ -211,6 +211,8 @@ fn job() -> Vec<Finding> {
         layers_inodes: 10_000,
         memory_bytes: 512 << 20,
         store: None,
+        image: None,
+        devices: Vec::new(),
     });
     let result = match spec {
         Ok(spec) => launch(&spec, DOCTOR_VERB),

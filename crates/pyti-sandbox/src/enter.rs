@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::boxes::Boxes;
 use crate::cgroup;
 use crate::layer::{self, StoreKind};
-use crate::root;
+use crate::root::{self, System};
 use crate::spec::JobSpec;
 use crate::sys::{self, check};
 
@@ -106,7 +106,8 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
     // SAFETY: plain calls without arguments that could be wrong
     let root = unsafe { libc::geteuid() } == 0;
     // as root, trees are opened while every folder can still be passed through
-    let early = if root { open_all(&spec)? } else { Vec::new() };
+    let system = System::read(spec.image.as_deref().unwrap_or(Path::new("/")));
+    let early = if root { open_all(&spec, &system)? } else { Vec::new() };
     if let Some(group) = spec
         .binds
         .iter()
@@ -139,8 +140,8 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
     }
     die_with_parent().at("tying the job to its worker")?;
     dumpable().at("staying readable")?;
-    let trees = if root { early } else { open_all(&spec)? };
-    make_root(&spec, trees)?;
+    let trees = if root { early } else { open_all(&spec, &system)? };
+    make_root(&spec, &system, trees)?;
     loopback_up().at("bringing the loopback up")?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).at("listening for the lens")?;
     let lens_port = listener.local_addr().at("listening for the lens")?.port();
@@ -200,7 +201,7 @@ struct Tree {
     folder: bool,
 }
 
-fn open_all(spec: &JobSpec) -> Result<Vec<Tree>, EnterError> {
+fn open_all(spec: &JobSpec, system: &System) -> Result<Vec<Tree>, EnterError> {
     let mut trees = Vec::new();
     let mut open = |source: &Path, target: &Path, attributes: u64| -> io::Result<()> {
         let fd = sys::open_tree(&c_path(source)?)?;
@@ -221,11 +222,11 @@ fn open_all(spec: &JobSpec) -> Result<Vec<Tree>, EnterError> {
             .at("opening what the job shall see")?;
     }
     open(&spec.program, Path::new("/.pyti/pyti"), plain | sys::RDONLY).at("opening the program")?;
-    for folder in root::HOST_FOLDERS {
-        let path = Path::new(folder);
-        if path.is_dir() && !path.is_symlink() {
-            open(path, path, plain | sys::RDONLY).at("opening the system's folders")?;
-        }
+    for (folder, path) in &system.folders {
+        open(path, Path::new(folder), plain | sys::RDONLY).at("opening the system's folders")?;
+    }
+    for device in &spec.devices {
+        open(device, device, sys::NOSUID).at("opening devices")?;
     }
     for device in root::DEVICES {
         open(Path::new(device), Path::new(device), sys::NOSUID).at("opening devices")?;
@@ -287,7 +288,7 @@ fn wait_and_end(child: libc::pid_t) -> ! {
     }
 }
 
-fn make_root(spec: &JobSpec, trees: Vec<Tree>) -> Result<(), EnterError> {
+fn make_root(spec: &JobSpec, system: &System, trees: Vec<Tree>) -> Result<(), EnterError> {
     let private = libc::MS_REC | libc::MS_PRIVATE;
     sys::mount(c"none", c"/", c"", private, c"").at("making mounts private")?;
     let options = format!(
@@ -313,7 +314,7 @@ fn make_root(spec: &JobSpec, trees: Vec<Tree>) -> Result<(), EnterError> {
         let target = c_path(&target).at("making the job's root")?;
         sys::move_mount(tree.fd.as_fd(), &target).at("showing what the job shall see")?;
     }
-    root::make(base, spec.binds.iter().map(|b| b.target.as_path())).at("making the job's root")?;
+    root::make(base, system, spec.binds.iter().map(|b| b.target.as_path())).at("making the job's root")?;
     let proc_flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     sys::mount(c"proc", c"/tmp/proc", c"proc", proc_flags, c"").at("mounting /proc")?;
     sys::mount(

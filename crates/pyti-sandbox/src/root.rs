@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Folders of the host that every box shows read-only, where they are folders and no links.
 pub(crate) const HOST_FOLDERS: &[&str] = &[
@@ -53,8 +53,55 @@ const ETC_FILES: &[&str] = &[
 /// Links at the top that a merged-/usr system has.
 const TOP_LINKS: &[&str] = &["bin", "sbin", "lib", "lib64", "lib32", "libx32"];
 
+/// Largest file of `/etc` that is shown.
+const ETC_CAP: u64 = 4 << 20;
+
+/// What is taken of a system, this machine's or an image's: read while every folder can still be passed through.
+pub(crate) struct System {
+    /// Folders that are shown: what they are called, and where they lie.
+    pub(crate) folders: Vec<(&'static str, PathBuf)>,
+    links: Vec<(&'static str, PathBuf)>,
+    etc: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl System {
+    /// Looks at the system whose root this is: `/`, or the folder of an image.
+    pub(crate) fn read(root: &Path) -> Self {
+        let below = |path: &str| root.join(path.trim_start_matches('/'));
+        let folders = HOST_FOLDERS
+            .iter()
+            .map(|folder| (*folder, below(folder)))
+            .filter(|(_, path)| path.is_dir() && !path.is_symlink())
+            .collect();
+        let links = TOP_LINKS
+            .iter()
+            .filter_map(|name| Some((*name, fs::read_link(root.join(name)).ok()?)))
+            .collect();
+        let etc = ETC_FILES
+            .iter()
+            .filter_map(|name| {
+                let path = below("/etc").join(name);
+                // /etc/localtime and os-release point into /usr: that of the same root
+                let path = match fs::read_link(&path) {
+                    Ok(target) if target.is_absolute() => {
+                        root.join(target.strip_prefix("/").unwrap_or(&target))
+                    }
+                    _ => path,
+                };
+                let small = fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() < ETC_CAP);
+                Some((*name, fs::read(path).ok().filter(|_| small)?))
+            })
+            .collect();
+        Self { folders, links, etc }
+    }
+}
+
 /// Fills the agent's root at `base`; `targets` are places that boxes need as mount points.
-pub(crate) fn make<'a>(base: &Path, targets: impl Iterator<Item = &'a Path>) -> io::Result<()> {
+pub(crate) fn make<'a>(
+    base: &Path,
+    system: &System,
+    targets: impl Iterator<Item = &'a Path>,
+) -> io::Result<()> {
     for folder in [
         "proc", "dev/pts", "dev/shm", "layers", "etc", "run", "var/tmp", "stage", "env", "cache",
     ] {
@@ -64,9 +111,11 @@ pub(crate) fn make<'a>(base: &Path, targets: impl Iterator<Item = &'a Path>) -> 
     fs::create_dir_all(base.join("tmp"))?;
     // the agent opens terminals for commands that want one
     symlink("pts/ptmx", base.join("dev/ptmx"))?;
-    top_links(base)?;
+    for (name, target) in &system.links {
+        symlink(target, base.join(name))?;
+    }
     let skeleton = base.join(&SKELETON[1..]);
-    box_skeleton(&skeleton)?;
+    box_skeleton(&skeleton, system)?;
     for target in targets {
         let place = skeleton.join(target.strip_prefix("/").unwrap_or(target));
         if fs::symlink_metadata(base.join(target.strip_prefix("/").unwrap_or(target)))
@@ -78,17 +127,7 @@ pub(crate) fn make<'a>(base: &Path, targets: impl Iterator<Item = &'a Path>) -> 
     Ok(())
 }
 
-fn top_links(base: &Path) -> io::Result<()> {
-    for name in TOP_LINKS {
-        let host = Path::new("/").join(name);
-        if let Ok(target) = fs::read_link(&host) {
-            symlink(target, base.join(name))?;
-        }
-    }
-    Ok(())
-}
-
-fn box_skeleton(skeleton: &Path) -> io::Result<()> {
+fn box_skeleton(skeleton: &Path, system: &System) -> io::Result<()> {
     for folder in [
         "proc",
         "dev/pts",
@@ -121,13 +160,11 @@ fn box_skeleton(skeleton: &Path) -> io::Result<()> {
     ] {
         fs::set_permissions(skeleton.join(folder), fs::Permissions::from_mode(mode))?;
     }
-    for name in TOP_LINKS {
-        let host = Path::new("/").join(name);
-        match fs::read_link(&host) {
-            Ok(target) => symlink(target, skeleton.join(name))?,
-            Err(_) if host.is_dir() => fs::create_dir_all(skeleton.join(name))?,
-            Err(_) => {}
-        }
+    for (name, target) in &system.links {
+        symlink(target, skeleton.join(name))?;
+    }
+    for (folder, _) in &system.folders {
+        fs::create_dir_all(skeleton.join(&folder[1..]))?;
     }
     for device in DEVICES {
         fs::File::create(skeleton.join(&device[1..]))?;
@@ -143,18 +180,12 @@ fn box_skeleton(skeleton: &Path) -> io::Result<()> {
     ] {
         symlink(target, skeleton.join(name))?;
     }
-    etc(&skeleton.join("etc"))
+    etc(&skeleton.join("etc"), system)
 }
 
-fn etc(etc: &Path) -> io::Result<()> {
-    for name in ETC_FILES {
-        let host = Path::new("/etc").join(name);
-        // links are followed: /etc/localtime and os-release point into /usr
-        if let Ok(bytes) = fs::read(&host)
-            && bytes.len() < 4 << 20
-        {
-            fs::write(etc.join(name), bytes)?;
-        }
+fn etc(etc: &Path, system: &System) -> io::Result<()> {
+    for (name, bytes) in &system.etc {
+        fs::write(etc.join(name), bytes)?;
     }
     for (name, text) in [
         (

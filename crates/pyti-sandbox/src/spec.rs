@@ -27,6 +27,12 @@ pub struct JobSpec {
     pub memory_bytes: u64,
     /// How layers are kept; `None` finds out what the kernel can.
     pub store: Option<StoreKind>,
+    /// The root folder of an image whose `/usr` and `/etc` are shown; `None` shows this machine's.
+    #[serde(default)]
+    pub image: Option<PathBuf>,
+    /// Devices that the agent's root has besides the usual ones. Boxes do not have them.
+    #[serde(default)]
+    pub devices: Vec<PathBuf>,
 }
 
 /// A file or folder shown at another place.

@@ -231,6 +231,8 @@ impl Worker {
             // the layers live in memory too
             memory_bytes: plan.limits.memory_bytes.saturating_add(layers),
             store: None,
+            image: None,
+            devices: Vec::new(),
         }
     }
 

@@ -85,6 +85,8 @@ fn host(text: &str) -> Result<(), Failure> {
         layers_inodes: 200_000,
         memory_bytes: order.memory_bytes.unwrap_or(3 << 30),
         store: order.store,
+        image: None,
+        devices: Vec::new(),
     };
     let mut job = launch(&spec, VERB).map_err(|error| format!("{error}; mend: {:?}", error.hint()))?;
     // a lens that greets whoever comes
