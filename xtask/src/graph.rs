@@ -28,6 +28,8 @@ const ORDER: &[&str] = &[
     "pyti-index",
     "pyti-resolve",
     "pyti-agent",
+    "pyti-vm",
+    "pyti-guest",
     "pyti-worker",
     "pyti-dispatch",
     "pyti-feed",

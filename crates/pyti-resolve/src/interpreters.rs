@@ -15,8 +15,9 @@ use crate::ask::TIME_LIMIT;
 
 const CACHE_CAP: u64 = 1 << 20;
 
-/// Asks without the site module, so that nothing that is installed runs.
-const QUESTION: &str = "\
+/// A program that an interpreter runs to say what it is; asked without the site module, so that nothing that is installed
+/// runs.
+pub const QUESTION: &str = "\
 import sys, os, json, platform, sysconfig
 include = sysconfig.get_path('include')
 print(json.dumps({
@@ -124,6 +125,20 @@ fn search(env: &dyn Fn(&str) -> Option<String>, cache: &mut Cache) -> Found {
     }
     found.interpreters.sort_by_key(|i| std::cmp::Reverse(rank(i)));
     found
+}
+
+/// Reads what an interpreter answered to [`QUESTION`] in another root, which lies in this folder.
+pub fn answered(bytes: &[u8], root: &Path) -> Result<Interpreter, String> {
+    let mut answer: Answer = serde_json::from_slice(bytes).map_err(|e| format!("unreadable answer: {e}"))?;
+    let include = Path::new(&answer.include);
+    answer.include = root
+        .join(include.strip_prefix("/").unwrap_or(include))
+        .to_string_lossy()
+        .into_owned();
+    let mut found = Found::default();
+    admit(&mut found, answer);
+    let problem = || found.problems.first().cloned().unwrap_or_default();
+    found.interpreters.pop().ok_or_else(problem)
 }
 
 fn admit(found: &mut Found, answer: Answer) {

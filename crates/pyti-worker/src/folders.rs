@@ -104,6 +104,16 @@ impl Folders {
         make(self.cache.join("stage"))
     }
 
+    /// Images.
+    pub fn images(&self) -> Result<PathBuf, FoldersError> {
+        make(self.data.join("images"))
+    }
+
+    /// Templates of virtual machines, and what was found out about this machine.
+    pub fn machines(&self) -> Result<PathBuf, FoldersError> {
+        make(self.cache.join("machines"))
+    }
+
     /// Runs: recordings and what belongs to them.
     pub fn runs(&self) -> Result<PathBuf, FoldersError> {
         make(self.data.join("runs"))

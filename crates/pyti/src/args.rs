@@ -95,6 +95,8 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Look after a service: workers, tokens, jobs, feeds, the store
     Admin(AdminArgs),
+    /// Build and keep images: other systems, for the sandbox and for virtual machines
+    Image(ImageArgs),
     /// Show or prune the caches
     Cache(CacheArgs),
     /// Show the configuration and where each value comes from
@@ -131,6 +133,17 @@ pub(crate) enum InstallerName {
     Pip,
 }
 
+/// How a job is shut in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IsolationName {
+    /// Namespaces, layers, seccomp and Landlock on this kernel
+    Sandbox,
+    /// The same in a virtual machine of QEMU's
+    Vm,
+    /// The same in a virtual machine of libvirt's
+    Libvirt,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunArgs {
     /// A name, name[extra], name==version, a wheel, an sdist, or a folder with a project
@@ -145,6 +158,18 @@ pub(crate) struct RunArgs {
     /// An interpreter: 3.13, 3.13t, pypy3.10 or a path; several give one run each
     #[arg(short, long, value_name = "VERSION")]
     pub(crate) python: Vec<String>,
+    /// How it is shut in: sandbox, vm (QEMU) or libvirt
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) isolation: Option<IsolationName>,
+    /// An image in the place of this machine's system (`pyti image build`); its interpreter is used
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Option<String>,
+    /// Refuse a virtual machine that is only emulated
+    #[arg(long)]
+    pub(crate) require_kvm: bool,
+    /// Where libvirt is spoken with: qemu:///session
+    #[arg(long, value_name = "URI")]
+    pub(crate) connect: Option<String>,
     /// Only this kind of file
     #[arg(long, value_enum)]
     pub(crate) only: Option<Only>,
@@ -298,6 +323,65 @@ pub(crate) struct ShellArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) index_url: Option<String>,
     /// Say nothing on the way there
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImageArgs {
+    #[command(subcommand)]
+    pub(crate) command: ImageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Build one from the archives that apt of this machine is configured with
+    Build(ImageBuildArgs),
+    /// List them
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what one is made of
+    Show {
+        /// Its name or digest
+        name: String,
+        /// JSON, with all packages
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove images
+    Rm {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Compare every part of one with its manifest
+    Verify {
+        /// Its name or digest
+        name: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImageBuildArgs {
+    /// Its name
+    #[arg(default_value = "default")]
+    pub(crate) name: String,
+    /// The release: bookworm, trixie, jammy, noble
+    #[arg(long, default_value = "trixie")]
+    pub(crate) release: String,
+    /// Another interpreter than the release's own, taken from this machine
+    #[arg(short, long, value_name = "VERSION")]
+    pub(crate) python: Vec<String>,
+    /// Services or packages besides: postgresql, redis, libpq-dev…
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) with: Vec<String>,
+    /// The archive to use, in the place of those of this machine
+    #[arg(long, value_name = "URL")]
+    pub(crate) mirror: Option<String>,
+    /// Say nothing on the way
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }

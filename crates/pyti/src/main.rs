@@ -10,6 +10,7 @@ mod carry;
 mod config;
 mod diff;
 mod doctor;
+mod image;
 mod live;
 mod output;
 mod overrides;
@@ -41,6 +42,9 @@ pub(crate) const OWN_ERROR: u8 = 5;
 pub(crate) const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if pyti_vm::guest::is_init() {
+        return pyti_vm::guest::main(pyti_agent::VERB);
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = hidden_verb(&arguments) {
         return code;
@@ -88,6 +92,7 @@ fn hidden_verb(arguments: &[OsString]) -> Option<ExitCode> {
             let name = rest.next()?;
             pyti_archive::compilers::main(&name, &rest.collect::<Vec<_>>())
         }
+        pyti_vm::vmm::VERB => pyti_vm::vmm::main(),
         pyti_discover::VERB => pyti_discover::main(rest()),
         pyti_services::VERB => pyti_services::main(rest()),
         pyti_services::SMTP_VERB => pyti_services::smtp(rest()),
@@ -124,6 +129,7 @@ fn dispatch(args: Args) -> anyhow::Result<u8> {
         Command::Status(options) => submit::status(&options, &look),
         Command::Watch(options) => submit::watch(&options, &look),
         Command::Admin(options) => admin::admin(options, &look),
+        Command::Image(options) => image::image(options, &look),
         Command::Cache(options) => cache::cache(options),
         Command::Config(options) => config::command(&options),
         Command::Schema => {
