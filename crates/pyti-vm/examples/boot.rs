@@ -73,6 +73,7 @@ fn boot() -> Result<(), Anything> {
         layers_bytes: 256 << 20,
         layers_inodes: 10_000,
         memory_bytes: 512 << 20,
+        prefixes: Vec::new(),
     };
     std::thread::sleep(Duration::from_millis(10));
     let opened = machine.link.order(order, patience);

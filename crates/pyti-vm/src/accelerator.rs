@@ -26,6 +26,8 @@ pub struct Verdict {
     pub accelerator: Accelerator,
     /// Why, for people.
     pub why: String,
+    /// Kilohertz of the processor's time stamp counter.
+    pub tsc_khz: u64,
 }
 
 /// What a verdict depends on: another boot, processor or program, and it is found anew.
@@ -54,7 +56,7 @@ pub fn probe(qemu: &Qemu, cache: &Path) -> Verdict {
             .unwrap_or_default()
             .to_owned(),
     };
-    let file = cache.join("accelerator-1.json");
+    let file = cache.join("accelerator-2.json");
     let known = fs::read(&file)
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Cached>(&bytes).ok());
@@ -93,11 +95,13 @@ fn judge(ran: &Ran) -> Verdict {
     let tcg = |why: String| Verdict {
         accelerator: Accelerator::Tcg,
         why,
+        tsc_khz: tsc_khz(),
     };
     match ran {
         Ran::Ended(time) if *time <= NATIVE => Verdict {
             accelerator: Accelerator::Kvm,
             why: format!("a loop of {ROUNDS} rounds took {} µs under KVM", time.as_micros()),
+            tsc_khz: tsc_khz(),
         },
         Ran::Ended(time) | Ran::TooSlow(time) => tcg(format!(
             "/dev/kvm is there but interprets: a loop of {ROUNDS} rounds took {} ms or more",
@@ -162,7 +166,7 @@ mod tests {
             },
         };
         let first = probe(&qemu("one"), folder.path());
-        let file = folder.path().join("accelerator-1.json");
+        let file = folder.path().join("accelerator-2.json");
         let mut cached: Cached = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         cached.verdict.why = "remembered".to_owned();
         fs::write(&file, serde_json::to_vec(&cached).unwrap()).unwrap();

@@ -43,7 +43,7 @@ pub enum Ask {
     },
     /// Looks at the job's disk anew and mounts it.
     MountJob,
-    /// Mounts the scratch disk, which is empty, for the layers of the job.
+    /// Starts the agent.
     Open {
         /// Bytes that all layers may take together.
         layers_bytes: u64,
@@ -51,6 +51,8 @@ pub enum Ask {
         layers_inodes: u64,
         /// Bytes of memory of the whole job.
         memory_bytes: u64,
+        /// Folders of the image that every box shows besides `/usr`.
+        prefixes: Vec<String>,
     },
     /// A file for the job's cache follows on this stream, to its end.
     File {

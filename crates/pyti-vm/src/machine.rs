@@ -254,6 +254,22 @@ impl Machine {
             .map_err(|e| self.refused(e))
     }
 
+    /// Stops it for good and writes its state. `mapped`: its memory is in a file already, and left out.
+    pub fn save(&self, state: &std::fs::File, mapped: bool, patience: Duration) -> Result<(), QmpError> {
+        self.qmp.run("stop", serde_json::json!({}), patience)?;
+        if mapped {
+            let shared =
+                serde_json::json!({ "capabilities": [{ "capability": "x-ignore-shared", "state": true }] });
+            self.qmp.run("migrate-set-capabilities", shared, patience)?;
+        } else {
+            // as fast as it can: nobody shares the line
+            let fast = serde_json::json!({ "max-bandwidth": 1u64 << 40 });
+            self.qmp.run("migrate-set-parameters", fast, patience)?;
+        }
+        self.qmp.give("state", state, patience)?;
+        self.qmp.save("fd:state", patience)
+    }
+
     /// Sets clock and entropy: mandatory before a job, because clones of a template share both.
     pub fn prepare(&self, patience: Duration) -> Result<(), LinkError> {
         let now = SystemTime::now()

@@ -149,9 +149,10 @@ impl Guest {
                 layers_bytes,
                 layers_inodes,
                 memory_bytes,
+                prefixes,
             } => {
                 *lock(&self.modules) = modules();
-                self.open(layers_bytes, layers_inodes, memory_bytes)
+                self.open(layers_bytes, layers_inodes, memory_bytes, &prefixes)
                     .map(|()| Tell::Done)
             }
             Ask::Facts => {
@@ -166,7 +167,13 @@ impl Guest {
         }
     }
 
-    fn open(self: &Arc<Self>, layers_bytes: u64, layers_inodes: u64, memory_bytes: u64) -> Result<(), Step> {
+    fn open(
+        self: &Arc<Self>,
+        layers_bytes: u64,
+        layers_inodes: u64,
+        memory_bytes: u64,
+        prefixes: &[String],
+    ) -> Result<(), Step> {
         let (stage, environments) = (Path::new("/run/stage"), Path::new("/run/env"));
         for folder in [stage, environments] {
             fs::create_dir_all(folder).at("making the job's folders")?;
@@ -181,6 +188,10 @@ impl Guest {
             bind(environments, "/env", false),
             bind(stage, "/stage", true),
         ];
+        for prefix in prefixes {
+            let source = Path::new(BASE).join(prefix.trim_start_matches('/'));
+            binds.push(bind(&source, prefix, false));
+        }
         let uv = Path::new(JOB).join("uv");
         if uv.is_file() {
             binds.push(bind(&uv, "/.pyti/uv", false));
