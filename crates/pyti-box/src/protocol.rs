@@ -84,6 +84,9 @@ pub struct JobOrder {
     pub shell: Option<ShellOrder>,
     /// Tasks at once.
     pub at_once: u32,
+    /// The box shares no folders with the worker: environments are made anew, and none is kept.
+    #[serde(default)]
+    pub apart: bool,
     /// Number of the first event, and microseconds since the recording began.
     pub first_event: u64,
     /// Microseconds on the clock of the recording when the order was given.

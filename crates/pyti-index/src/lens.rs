@@ -7,12 +7,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyti_model::distribution::Digest;
 use pyti_model::plan::Interpreter;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::IndexError;
 use crate::index::Index;
@@ -133,6 +135,11 @@ impl Lens {
     /// Serves until the task is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) -> io::Result<()> {
         serve::run(self, listener).await
+    }
+
+    /// Serves connections that somebody else accepted, until no more can come.
+    pub async fn serve_streams(self: Arc<Self>, streams: UnboundedReceiver<UnixStream>) -> io::Result<()> {
+        serve::run_streams(self, streams).await
     }
 
     /// Opens a view and gives the path of its index: uv's index is `http://127.0.0.1:PORT` and that path.

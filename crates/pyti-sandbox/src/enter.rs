@@ -158,7 +158,14 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
     let shown = spec
         .binds
         .iter()
-        .filter(|b| b.source == b.target)
+        .filter(|b| {
+            let below = b.target.strip_prefix("/").unwrap_or(&b.target);
+            b.source == b.target
+                || spec
+                    .image
+                    .as_ref()
+                    .is_some_and(|image| b.source == image.join(below))
+        })
         .map(|b| b.target.clone())
         .collect();
     // boxes are started from a thread that is made here, before this one is closed to what the agent never does: a

@@ -15,7 +15,8 @@ use crate::layer::{Layer, StoreKind};
 /// What the agent's root shows, and what the whole job may use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobSpec {
-    /// Besides `/usr`. Those whose source and target are the same place are shown to every command too.
+    /// Besides `/usr`. Those whose source and target are the same place, here or in the image, are shown to every command
+    /// too.
     pub binds: Vec<Bind>,
     /// The program itself; it is at `/.pyti/pyti` inside.
     pub program: PathBuf,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use pyti_model::event::{Event, RECORDING_VERSION};
 use pyti_model::outcome::TaskResult;
-use pyti_model::plan::{PLAN_VERSION, Plan};
+use pyti_model::plan::{Isolation, PLAN_VERSION, Plan};
 use pyti_model::{Distribution, FileKind};
 use sha2::{Digest as _, Sha256};
 
@@ -154,6 +154,9 @@ impl Worker {
             pylint: false,
             recipe: None,
             locks: std::collections::BTreeMap::new(),
+            // the same agent does the same in the same sandbox with the same image, wherever that is: a guest of its own
+            // would only take longer
+            isolation: Isolation::Sandbox,
             ..plan.clone()
         };
         let file = scratch.path().join("baseline.jsonl.zst");
@@ -204,7 +207,7 @@ impl Worker {
             RECORDING_VERSION,
             env!("CARGO_PKG_VERSION"),
             plan.interpreter,
-            plan.isolation,
+            Isolation::Sandbox,
             plan.installer,
             self.inner.uv.version,
             plan.watch,

@@ -87,8 +87,12 @@ impl Worker {
                 self.run(*plan, None, Arc::clone(&recorder), stop).await
             }
         };
-        if let Err(JobError::Box(why)) = &result {
-            let detail = pyti_model::with_causes(why);
+        let why = match &result {
+            Err(JobError::Box(why)) => Some(pyti_model::with_causes(why)),
+            Err(JobError::Machine(why)) => Some(pyti_model::with_causes(why)),
+            _ => None,
+        };
+        if let Some(detail) = why {
             recorder.record(Event::Decided {
                 file: None,
                 outcome: Outcome::because(Status::Error, Reason::new(ReasonCode::Sandbox, detail)),

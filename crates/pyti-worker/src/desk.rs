@@ -1,6 +1,6 @@
 //! The worker's side of the Raw Data API: answers the agent's questions and takes its events.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
+use crate::boxed::Carrier;
+use crate::job::Within;
 use crate::recording::Recorder;
 use crate::terminal::{Input, Terminal};
 use crate::tunnels::Tunnels;
@@ -50,7 +52,11 @@ pub(crate) struct Desk {
     pub(crate) terminal: Option<Arc<dyn Terminal>>,
     pub(crate) tunnels: Arc<Tunnels>,
     pub(crate) peer: OnceLock<Arc<Peer>>,
-    pub(crate) depth: u32,
+    pub(crate) within: Within,
+    /// Puts files into a guest.
+    pub(crate) carrier: Option<Arc<Carrier>>,
+    /// What the box is, said by this side: a guest is not believed.
+    pub(crate) facts: BTreeMap<String, String>,
 }
 
 pub(crate) struct Blob {
@@ -75,7 +81,7 @@ impl Desk {
         let builder = Builder {
             worker: self.worker.clone(),
             interpreter: self.interpreter.clone(),
-            depth: self.depth,
+            within: self.within,
         };
         let view = pyti_index::View {
             interpreter: self.interpreter.clone(),
@@ -133,9 +139,13 @@ impl Desk {
             .store
             .insert_file(blob.file.path(), name)
             .map_err(RpcError::failed)?;
-        Ok(Stored {
-            path: Some(self.worker.in_box(&path)),
-        })
+        let path = self.worker.in_box(&path);
+        if let Some(carrier) = &self.carrier {
+            carrier
+                .deliver(std::iter::once(path.as_str()))
+                .map_err(RpcError::failed)?;
+        }
+        Ok(Stored { path: Some(path) })
     }
 }
 
@@ -148,16 +158,26 @@ impl Handler for Desk {
                 let view = order.view.as_ref().and_then(|path| views.get(path)).cloned();
                 drop(views);
                 let view = view.unwrap_or_else(|| pyti_index::View::new(self.interpreter.clone()));
-                let provided = self
+                let mut provided = self
                     .handle
-                    .block_on(self.worker.provide(order, &view, self.depth));
+                    .block_on(self.worker.provide(order, &view, self.within));
+                if let Some(carrier) = &self.carrier {
+                    // environments of this machine's cache are not there, and what a guest makes is not taken
+                    provided.ready = false;
+                    let wheels =
+                        pyti_resolve::lock::parse_box_lock(&provided.box_lock).map_err(RpcError::failed)?;
+                    carrier
+                        .deliver(wheels.iter().map(|wheel| wheel.path.as_str()))
+                        .map_err(RpcError::failed)?;
+                    return Ok(provided);
+                }
                 if !provided.ready && !provided.environment.is_empty() {
                     lock(&self.wanted).insert(provided.environment.clone());
                 }
                 Ok(provided)
             }),
             CommitEnvironment::NAME => answer::<CommitEnvironment>(params, |key| {
-                if !lock(&self.wanted).contains(key.key.as_str()) {
+                if self.carrier.is_some() || !lock(&self.wanted).contains(key.key.as_str()) {
                     return Err(RpcError::bad_params("this environment was not asked for"));
                 }
                 self.worker
@@ -195,7 +215,10 @@ impl Handler for Desk {
             _ => return,
         }
         match serde_json::from_value::<Envelope>(params) {
-            Ok(envelope) => {
+            Ok(mut envelope) => {
+                if let Event::Opened { machine } = &mut envelope.event {
+                    machine.extend(self.facts.clone());
+                }
                 self.heard.fetch_add(1, Ordering::AcqRel);
                 self.recorder.record_at(envelope.at_us, envelope.event);
             }
@@ -220,7 +243,7 @@ impl Handler for Desk {
 struct Builder {
     worker: Worker,
     interpreter: Interpreter,
-    depth: u32,
+    within: Within,
 }
 
 impl pyti_index::MetadataBuilder for Builder {
@@ -231,7 +254,7 @@ impl pyti_index::MetadataBuilder for Builder {
         Box::pin(async move {
             match self
                 .worker
-                .build_dependency(sdist, &self.interpreter, self.depth)
+                .build_dependency(sdist, &self.interpreter, self.within)
                 .await
             {
                 Ok((built, _)) => Ok(built.metadata.into_bytes()),

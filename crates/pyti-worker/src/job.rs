@@ -14,8 +14,10 @@ use pyti_model::outcome::{Blame, Reason, ReasonCode};
 use pyti_model::plan::{Installer, Interpreter, Isolation, PLAN_VERSION, Plan, Watch};
 use pyti_model::{Digest, Distribution, FileKind};
 use pyti_sandbox::{Bind, JobSpec, LaunchError};
+use pyti_vm::image::Image;
 use tokio::runtime::Handle;
 
+use crate::boxed::{Boxed, LensFrom, prefix_binds, stretched};
 use crate::built::BuiltHere;
 use crate::desk::{Desk, lock};
 use crate::recording::Recorder;
@@ -39,6 +41,9 @@ pub enum JobError {
     /// No box could be opened.
     #[error("no box can be opened on this machine")]
     Box(#[from] LaunchError),
+    /// No virtual machine could be opened.
+    #[error("no virtual machine can be opened on this machine")]
+    Machine(#[source] Box<pyti_vm::open::OpenError>),
     /// A file or folder of ours cannot be used.
     #[error("cannot prepare the job: {0}")]
     Prepare(String),
@@ -48,6 +53,35 @@ pub enum JobError {
     /// The way to where a shell was wanted did not lead there.
     #[error("no shell can be opened: {0}")]
     Shell(String),
+}
+
+impl From<pyti_vm::open::OpenError> for JobError {
+    fn from(error: pyti_vm::open::OpenError) -> Self {
+        Self::Machine(Box::new(error))
+    }
+}
+
+/// How and how deep a job is shut in: builds of dependencies are as their job is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Within {
+    pub(crate) isolation: Isolation,
+    pub(crate) depth: u32,
+}
+
+/// Ends a guest that has fallen silent: its first process speaks every two seconds, whatever the job does.
+fn watch(job: &Arc<Mutex<Boxed>>) -> tokio::task::JoinHandle<()> {
+    let job = Arc::clone(job);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            // who holds it is ending it
+            let Ok(mut job) = job.try_lock() else { continue };
+            if job.silence().is_some_and(|(silence, most)| silence > most) {
+                job.kill();
+                return;
+            }
+        }
+    })
 }
 
 /// What shall be done beside the plan.
@@ -107,18 +141,34 @@ impl Worker {
     ) -> Result<Option<ShellEnd>, JobError> {
         let prepare = |e: std::io::Error| JobError::Prepare(e.to_string());
         let stage = Scratch::new(&self.inner.stage).map_err(prepare)?;
-        let spec = self.spec(&plan, stage.path());
         let terminal = until.shell.as_ref().map(|(_, terminal)| Arc::clone(terminal));
-        let order = self.order(&plan, until, &recorder)?;
-        let job = tokio::task::spawn_blocking(move || pyti_sandbox::launch(&spec, pyti_agent::VERB))
-            .await
-            .map_err(|e| JobError::Agent(e.to_string()))??;
+        let mut order = self.order(&plan, until, &recorder)?;
+        let files = [
+            Some(&order.target),
+            order.companion.as_ref(),
+            order.published.as_ref(),
+            order.pip_wheel.as_ref(),
+        ];
+        let files = files.into_iter().flatten().cloned().collect();
+        let telling = Arc::clone(&recorder);
+        let say = Arc::new(move |what: &str| {
+            telling.record(Event::Progress {
+                task: "box".to_owned(),
+                text: what.into(),
+                done: None,
+                total: None,
+            });
+        });
+        let (job, carrier) = self.open_box(&plan, stage.path(), files, say).await?;
+        order.plan.limits = stretched(&plan.limits, job.scale());
+        order.apart = carrier.is_some();
+        order.began_us = recorder.now_us();
+        let facts = job.facts();
+        let reader = job.channel().map_err(prepare)?;
+        let writer = reader.try_clone().map_err(prepare)?;
         let job = Arc::new(Mutex::new(job));
         let lens = self.serve_lens(&job)?;
-        let (reader, writer) = {
-            let job = lock(&job);
-            (job.channel().map_err(prepare)?, job.channel().map_err(prepare)?)
-        };
+        let watch = watch(&job);
         let desk = Arc::new(Desk {
             worker: self.clone(),
             interpreter: plan.interpreter.clone(),
@@ -136,7 +186,12 @@ impl Worker {
             terminal,
             tunnels: Arc::new(Tunnels::new(&plan.allow)),
             peer: OnceLock::new(),
-            depth,
+            within: Within {
+                isolation: plan.isolation,
+                depth,
+            },
+            carrier,
+            facts,
         });
         let peer = Peer::start(reader, writer, desk.clone()).map_err(prepare)?;
         let _ = desk.peer.set(Arc::clone(&peer));
@@ -158,14 +213,18 @@ impl Worker {
                 }
             }
         };
-        let said = tokio::task::spawn_blocking(move || {
+        watch.abort();
+        let ended = tokio::task::spawn_blocking(move || {
             let mut job = lock(&job);
-            job.kill();
-            job.complaint()
-        })
-        .await
-        .unwrap_or_default();
+            (job.finish(), job.complaint())
+        });
+        let (guest, said) = ended.await.unwrap_or_default();
         lens.abort();
+        if let Some(guest) = guest {
+            recorder.record(Event::Guest {
+                guest: Box::new(guest),
+            });
+        }
         let why = match done {
             Ok(Ok(done)) => {
                 let missing = done.events.saturating_sub(desk.heard.load(Ordering::Acquire));
@@ -201,21 +260,14 @@ impl Worker {
         Err(JobError::Agent(why))
     }
 
-    fn spec(&self, plan: &Plan, stage: &Path) -> JobSpec {
+    pub(crate) fn spec(&self, plan: &Plan, stage: &Path, image: Option<&Image>) -> JobSpec {
         let inner: &Inner = &self.inner;
         let bind = |source: &Path, target: &str, writable| Bind {
             source: source.to_owned(),
             target: PathBuf::from(target),
             writable,
         };
-        let mut binds: Vec<_> = pyti_resolve::interpreters::prefixes(&plan.interpreter)
-            .into_iter()
-            .map(|prefix| Bind {
-                source: prefix.clone(),
-                target: prefix,
-                writable: false,
-            })
-            .collect();
+        let mut binds = prefix_binds(&plan.interpreter, image);
         binds.push(bind(&inner.files, CACHE, false));
         binds.push(bind(&inner.environments_folder, ENVIRONMENTS, false));
         binds.push(bind(stage, STAGE, true));
@@ -231,7 +283,7 @@ impl Worker {
             // the layers live in memory too
             memory_bytes: plan.limits.memory_bytes.saturating_add(layers),
             store: None,
-            image: None,
+            image: image.map(Image::root),
             devices: Vec::new(),
         }
     }
@@ -274,26 +326,39 @@ impl Worker {
             until: until.task,
             shell: until.shell.map(|(order, _)| order),
             at_once: self.inner.settings.at_once,
+            apart: false,
             first_event: 0,
             began_us: recorder.now_us(),
         })
     }
 
-    /// Serves the lens on the listener that lies in the job's network namespace.
-    fn serve_lens(&self, job: &Mutex<pyti_sandbox::Job>) -> Result<tokio::task::JoinHandle<()>, JobError> {
-        let listener = job
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Serves the lens where the job's uv looks for it.
+    fn serve_lens(&self, job: &Mutex<Boxed>) -> Result<tokio::task::JoinHandle<()>, JobError> {
+        let from = lock(job)
             .take_lens()
             .ok_or_else(|| JobError::Agent("it passed no listener".to_owned()))?;
         let prepare = |e: std::io::Error| JobError::Prepare(e.to_string());
-        listener.set_nonblocking(true).map_err(prepare)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(prepare)?;
         let lens = Arc::clone(&self.inner.lens);
-        Ok(tokio::spawn(async move {
-            // an error here shows in uv's own words
-            let _ = lens.serve(listener).await;
-        }))
+        match from {
+            LensFrom::Listener(listener) => {
+                listener.set_nonblocking(true).map_err(prepare)?;
+                let listener = tokio::net::TcpListener::from_std(listener).map_err(prepare)?;
+                Ok(tokio::spawn(async move {
+                    // an error here shows in uv's own words
+                    let _ = lens.serve(listener).await;
+                }))
+            }
+            LensFrom::Guest(link) => {
+                let (give, streams) = tokio::sync::mpsc::unbounded_channel();
+                link.on_lens(Box::new(move |stream| {
+                    // nobody serves any more: the job is ending
+                    let _ = give.send(stream);
+                }));
+                Ok(tokio::spawn(async move {
+                    let _ = lens.serve_streams(streams).await;
+                }))
+            }
+        }
     }
 
     /// Builds the wheel of a dependency that has only an sdist, once. True when it was built now.
@@ -301,8 +366,9 @@ impl Worker {
         &self,
         file: &pyti_index::ProjectFile,
         interpreter: &Interpreter,
-        depth: u32,
+        within: Within,
     ) -> Result<(BuiltHere, bool), Reason> {
+        let Within { isolation, depth } = within;
         let failed = |code, detail: String| {
             Reason::new(code, format!("{}: {detail}", file.filename)).blaming(Blame::Dependency)
         };
@@ -326,7 +392,7 @@ impl Worker {
         {
             return Ok((built, false));
         }
-        let plan = dependency_plan(file, sha256.clone(), &path, interpreter);
+        let plan = dependency_plan(file, sha256.clone(), &path, interpreter, isolation);
         let listener = Arc::new(Collector::default());
         let recorder = Arc::new(Recorder::nowhere(listener.clone()));
         let (stop, until) = (
@@ -361,6 +427,7 @@ fn dependency_plan(
     sha256: Digest,
     path: &Path,
     interpreter: &Interpreter,
+    isolation: Isolation,
 ) -> Plan {
     Plan {
         version: PLAN_VERSION,
@@ -380,7 +447,7 @@ fn dependency_plan(
         published: None,
         extras: Vec::new(),
         interpreter: interpreter.clone(),
-        isolation: Isolation::Sandbox,
+        isolation,
         installer: Installer::Uv,
         skip: Vec::new(),
         run_tests: false,

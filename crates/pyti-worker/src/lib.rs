@@ -5,6 +5,7 @@
 //! nothing of a package is parsed here beyond what the types of `pyti-box` and `pyti-index` let through.
 
 mod baseline;
+mod boxed;
 mod built;
 mod carry;
 mod clock;
@@ -25,6 +26,7 @@ mod tools;
 mod tunnels;
 mod worker;
 
+pub use boxed::MachineOptions;
 pub use carry::{CarryError, Chosen};
 pub use clock::now;
 pub use job::JobError;

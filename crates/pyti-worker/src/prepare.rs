@@ -19,6 +19,8 @@ use crate::worker::Worker;
 pub struct Request {
     /// The interpreter.
     pub interpreter: Interpreter,
+    /// How jobs are shut in.
+    pub isolation: Isolation,
     /// Only the wheel, or only the sdist.
     pub only: Option<FileKind>,
     /// Tasks left out.
@@ -66,6 +68,7 @@ impl Request {
     pub fn plain(interpreter: Interpreter) -> Self {
         Self {
             interpreter,
+            isolation: Isolation::Sandbox,
             only: None,
             skip: Vec::new(),
             env: BTreeMap::new(),
@@ -451,7 +454,7 @@ pub(crate) fn plan(target: Distribution, extras: &[String], request: &Request, r
         published: None,
         extras: extras.to_vec(),
         interpreter: request.interpreter.clone(),
-        isolation: Isolation::Sandbox,
+        isolation: request.isolation,
         installer: request.installer,
         skip: request.skip.clone(),
         run_tests,

@@ -8,6 +8,7 @@ use pyti_index::{Entry, ProjectFile, View};
 use pyti_model::outcome::{Blame, Reason, ReasonCode};
 use pyti_resolve::lock::{self, BoxWheel, LockedPackage};
 
+use crate::job::Within;
 use crate::worker::Worker;
 
 /// Files fetched at once.
@@ -35,7 +36,7 @@ enum From {
 }
 
 impl Worker {
-    pub(crate) async fn provide(&self, order: ProvideOrder, view: &View, depth: u32) -> Provided {
+    pub(crate) async fn provide(&self, order: ProvideOrder, view: &View, within: Within) -> Provided {
         let interpreter = &view.interpreter;
         let mut provided = Provided {
             box_lock: String::new(),
@@ -84,7 +85,7 @@ impl Worker {
                             wheel,
                             from: From::Cached,
                         }),
-                        None => self.one(package, view, depth).await,
+                        None => self.one(package, view, within).await,
                     }
                 }
             })
@@ -130,7 +131,7 @@ impl Worker {
         })
     }
 
-    async fn one(&self, package: LockedPackage, view: &View, depth: u32) -> Result<Got, Reason> {
+    async fn one(&self, package: LockedPackage, view: &View, within: Within) -> Result<Got, Reason> {
         let download = |detail: String| Reason::new(ReasonCode::Download, detail);
         let (file, is_wheel) = self.find(&package, view).await.map_err(download)?;
         if file.size.is_some_and(|size| size > CLOSURE_CAP) {
@@ -165,7 +166,7 @@ impl Worker {
                 from: if known { From::Cached } else { From::Fetched },
             });
         }
-        let (built, fresh) = self.build_dependency(&file, &view.interpreter, depth).await?;
+        let (built, fresh) = self.build_dependency(&file, &view.interpreter, within).await?;
         let path = self
             .inner
             .store

@@ -59,6 +59,9 @@ pub(crate) struct Inner {
     pub(crate) uv: Uv,
     pub(crate) stage: PathBuf,
     pub(crate) baselines: PathBuf,
+    pub(crate) images: pyti_vm::image::Images,
+    pub(crate) machines_folder: PathBuf,
+    pub(crate) machines: std::sync::OnceLock<crate::boxed::MachineOptions>,
     /// One build of a dependency at a time: two would make the same wheel twice.
     pub(crate) building: tokio::sync::Mutex<()>,
 }
@@ -94,6 +97,9 @@ impl Worker {
             uv,
             stage,
             baselines: folders.baselines()?,
+            images: pyti_vm::image::Images::new(folders.images()?),
+            machines_folder: folders.machines()?,
+            machines: std::sync::OnceLock::new(),
             building: tokio::sync::Mutex::new(()),
             settings,
         };

@@ -134,6 +134,7 @@ fn piece(pinned: &Pinned, config: &Config, interpreter: &Interpreter) -> anyhow:
         target: Wanted::Target(text.clone(), text.parse()?),
         request: Request {
             interpreter: interpreter.clone(),
+            isolation: pyti_model::plan::Isolation::Sandbox,
             only: None,
             skip: vec!["test".to_owned()],
             env: BTreeMap::new(),

@@ -63,6 +63,7 @@ async fn inspect(args: &RecipeArgs, look: &Look) -> anyhow::Result<(String, Insp
     let session = Session::open(&config, folders, args.offline, true, Showing::Nothing, look).await?;
     let request = Request {
         interpreter,
+        isolation: pyti_model::plan::Isolation::Sandbox,
         only: Some(FileKind::Sdist),
         skip: Vec::new(),
         env: BTreeMap::new(),

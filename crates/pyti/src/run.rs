@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use pyti_judge::{JobRecord, Judgement};
 use pyti_model::FileKind;
-use pyti_model::plan::{Installer, Interpreter, Watch, host_and_port};
+use pyti_model::plan::{Installer, Interpreter, Isolation, Watch, host_and_port};
 use pyti_worker::Request;
 use pyti_worker::folders::Folders;
 use pyti_worker::target::Target;
 
-use crate::args::{InstallerName, Only, RunArgs};
+use crate::args::{InstallerName, IsolationName, Only, RunArgs};
 use crate::config::{Config, Spoken};
 use crate::output::{Look, Usage};
 use crate::session::{Piece, Session, Showing, Wanted};
@@ -55,6 +55,10 @@ async fn run_all(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
     let pieces = pieces(&args, &config, &folders)?;
     let showing = if args.json { Showing::Json } else { Showing::Report };
     let session = Arc::new(Session::open(&config, folders, args.offline, args.quiet, showing, look).await?);
+    session.worker.use_machines(pyti_worker::MachineOptions {
+        require_kvm: args.require_kvm,
+        connect: args.connect.clone(),
+    });
     let mut finished = session.all(pieces.clone()).await?;
     if args.against.is_some() || args.twice {
         let mut more = Vec::new();
@@ -106,6 +110,35 @@ pub(crate) fn targets_of(list: &std::path::Path) -> anyhow::Result<Vec<String>> 
     Ok(lines.map(str::to_owned).collect())
 }
 
+/// How jobs are shut in.
+pub(crate) fn isolation(args: &RunArgs) -> Isolation {
+    match args.isolation {
+        None | Some(IsolationName::Sandbox) => Isolation::Sandbox,
+        Some(IsolationName::Vm) => Isolation::Vm,
+        Some(IsolationName::Libvirt) => Isolation::Libvirt,
+    }
+}
+
+/// The image whose interpreter is used: the one that is named, else for a virtual machine the one called so.
+const DEFAULT_IMAGE: &str = "default";
+
+/// The interpreters of an image that were asked for; its first when none was.
+fn interpreters_in(image: &str, config: &Config) -> anyhow::Result<Vec<Interpreter>> {
+    let image = crate::image::images()?.find(image)?;
+    let found = pyti_resolve::interpreters::Found {
+        interpreters: image.interpreters(),
+        problems: Vec::new(),
+    };
+    if config.python.value.is_empty() {
+        return Ok(found.interpreters.into_iter().take(1).collect());
+    }
+    let wanted = config.python.value.iter();
+    let chosen: Result<Vec<_>, _> = wanted
+        .map(|wish| pyti_resolve::interpreters::choose(&found, Some(wish)))
+        .collect();
+    chosen.with_context(|| format!("in the image {}", image.name))
+}
+
 /// Every target on every interpreter.
 fn pieces(args: &RunArgs, config: &Config, folders: &Folders) -> anyhow::Result<Vec<Piece>> {
     if let Some(path) = &args.plan {
@@ -121,7 +154,15 @@ fn pieces(args: &RunArgs, config: &Config, folders: &Folders) -> anyhow::Result<
     if let Some(list) = &args.list {
         texts.extend(targets_of(list)?);
     }
-    let interpreters = interpreters(config, folders)?;
+    let image = match (&args.image, isolation(args)) {
+        (Some(image), _) => Some(image.as_str()),
+        (None, Isolation::Sandbox) => None,
+        (None, _) => Some(DEFAULT_IMAGE),
+    };
+    let interpreters = match image {
+        Some(image) => interpreters_in(image, config)?,
+        None => interpreters(config, folders)?,
+    };
     let mut pieces = Vec::new();
     for text in texts {
         let target: Target = text.parse()?;
@@ -165,6 +206,7 @@ fn request(args: &RunArgs, config: &Config, interpreter: Interpreter) -> anyhow:
     }
     Ok(Request {
         interpreter,
+        isolation: isolation(args),
         only: args.only.map(|only| match only {
             Only::Sdist => FileKind::Sdist,
             Only::Wheel => FileKind::Wheel,

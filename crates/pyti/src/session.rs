@@ -201,11 +201,9 @@ impl<'a> Session<'a> {
             Ok(prepared) => prepared,
             Err(error) => return self.nothing(&label, error, &interpreter),
         };
-        let run = self.runs.create(&RunFile::now(
-            &prepared.name,
-            prepared.version.as_deref(),
-            &interpreter,
-        ))?;
+        let mut file = RunFile::now(&prepared.name, prepared.version.as_deref(), &interpreter);
+        piece.request.isolation.word().clone_into(&mut file.isolation);
+        let run = self.runs.create(&file)?;
         let ran = self.jobs(prepared, run.clone(), &label).await;
         let (run, own_error) = match ran {
             Ok(run) => (run, None),

@@ -90,6 +90,9 @@ pub(crate) fn make(cx: &Cx<'_>, locked: &Locked) -> Result<Made, pyti_graph::Tas
         let reason = Reason::new(ReasonCode::Unresolvable, format!("{how}: {last}"));
         return Ok(Made::Failed(reason));
     }
+    if job.order.apart {
+        return Ok(Made::Kept(Lower::Layer(done.layer)));
+    }
     let staged = Path::new(STAGE).join(key.as_str());
     match tree::copy(&done.layer.path(), &staged).and_then(|()| tree::complete(&staged)) {
         Ok(()) => {

@@ -1,6 +1,7 @@
 //! The lens' HTTP face.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use axum::routing::get;
 use mailparse::MailHeaderMap;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Entry, Lens, Open, entries, lock};
 use crate::error::{IndexError, MetadataError};
@@ -25,11 +27,45 @@ use crate::select::lenient;
 const UNPARSABLE: &str = "this version was left out by the lens\n";
 
 pub(super) async fn run(lens: Arc<Lens>, listener: TcpListener) -> io::Result<()> {
-    let router = Router::new()
+    axum::serve(Accept(listener), router(lens)).await
+}
+
+pub(super) async fn run_streams(lens: Arc<Lens>, streams: UnboundedReceiver<UnixStream>) -> io::Result<()> {
+    axum::serve(Given(streams), router(lens)).await
+}
+
+fn router(lens: Arc<Lens>) -> Router {
+    Router::new()
         .route("/s/{view}/simple/{name}/", get(page))
         .route("/s/{view}/files/{name}/{filename}", get(file))
-        .with_state(lens);
-    axum::serve(Accept(listener), router).await
+        .with_state(lens)
+}
+
+/// Connections that come from a virtual machine, which somebody else passes on.
+struct Given(UnboundedReceiver<UnixStream>);
+
+impl axum::serve::Listener for Given {
+    type Io = tokio::net::UnixStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (tokio::net::UnixStream, ()) {
+        loop {
+            let Some(stream) = self.0.recv().await else {
+                // no more will come; who serves is stopped by who started it
+                std::future::pending::<()>().await;
+                continue;
+            };
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = tokio::net::UnixStream::from_std(stream)
+            {
+                return (stream, ());
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Connections without delay; an error of one connection, or of too many open files, does not end the loop.

@@ -80,8 +80,20 @@ pub(crate) fn serve(port: File, agent: &str) -> Result<(), Step> {
     loop {
         match frame::read(&mut reader) {
             Ok(Some(Frame::Data(CONTROL, bytes))) => {
-                if let Ok(asked) = serde_json::from_slice::<Asked>(&bytes) {
-                    guest.answer(asked);
+                match serde_json::from_slice::<Asked>(&bytes) {
+                    Ok(asked) => guest.answer(asked),
+                    Err(error) => {
+                        // the number alone can be read of what another version asks
+                        let id = serde_json::from_slice::<serde_json::Value>(&bytes)
+                            .ok()
+                            .and_then(|value| u32::try_from(value.get("id")?.as_u64()?).ok());
+                        let failed = Tell::Failed {
+                            step: "reading a question".to_owned(),
+                            errno: 0,
+                            text: error.to_string(),
+                        };
+                        let _ = mux.tell(id.unwrap_or(0), failed);
+                    }
                 }
             }
             Ok(Some(Frame::Data(stream, bytes))) => mux.came(stream, bytes),
