@@ -5,6 +5,7 @@ mod bench;
 mod benign;
 mod corpus;
 mod graph;
+mod guest;
 mod needs;
 mod recordings;
 mod schema;
@@ -64,6 +65,8 @@ enum Task {
         #[arg(long, default_value = "200,10,5")]
         scale: String,
     },
+    /// Builds the program for virtual machines, linked static, beside `pyti`
+    Guest,
     /// Prints which crate needs which, and checks that arrows go down only
     Crates,
 }
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Task::Benign(options) => benign::run(&options),
         Task::Recordings(options) => recordings::run(&options),
         Task::Chaos { scale } => chaos(&scale),
+        Task::Guest => guest::build().map(|path| print(&path.display().to_string())),
         Task::Crates => graph::run(),
     };
     match result {

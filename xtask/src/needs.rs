@@ -48,6 +48,21 @@ const NEEDS: &[Need] = &[
         there: || PathBuf::from("/usr/include/stdio.h").exists(),
     },
     Need {
+        package: "qemu-system-x86",
+        why: "virtual machines",
+        there: || has("qemu-system-x86_64"),
+    },
+    Need {
+        package: "erofs-utils",
+        why: "disks of virtual machines",
+        there: || has("mkfs.erofs"),
+    },
+    Need {
+        package: "mmdebstrap",
+        why: "images are built",
+        there: || has("mmdebstrap"),
+    },
+    Need {
         package: "util-linux",
         why: "setpriv runs tests as an ordinary user",
         there: || has("setpriv"),

@@ -26,6 +26,9 @@ fn main() -> ExitCode {
             }
         }
         Some(pyti_discover::VERB) => pyti_discover::main(rest()),
+        Some(pyti_discover::survey::VERB) => pyti_discover::survey::main(rest()),
+        Some(pyti_services::VERB) => pyti_services::main(rest()),
+        Some(pyti_services::SMTP_VERB) => pyti_services::smtp(rest()),
         _ => ExitCode::from(2),
     }
 }

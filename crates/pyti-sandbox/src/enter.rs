@@ -107,7 +107,11 @@ fn set_up(channel: &UnixStream) -> Result<Inside, EnterError> {
     let root = unsafe { libc::geteuid() } == 0;
     // as root, trees are opened while every folder can still be passed through
     let system = System::read(spec.image.as_deref().unwrap_or(Path::new("/")));
-    let early = if root { open_all(&spec, &system)? } else { Vec::new() };
+    let early = if root {
+        open_all(&spec, &system)?
+    } else {
+        Vec::new()
+    };
     if let Some(group) = spec
         .binds
         .iter()

@@ -85,6 +85,11 @@ pub fn wants_a_loader(program: &[u8]) -> Option<bool> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+    fn skipped(what: &str) {
+        eprintln!("\n!!! SKIPPED: {what}\n");
+    }
+
     #[test]
     fn the_same_input_gives_the_same_bytes() {
         let module = Module {
@@ -101,9 +106,7 @@ mod tests {
         // this test is such a program, unless everything is linked static
         let own = std::env::current_exe().unwrap();
         if cfg!(target_feature = "crt-static") {
-            eprintln!(
-                "\n!!! SKIPPED: a_program_that_wants_a_loader_is_refused: these tests are linked static\n"
-            );
+            skipped("a_program_that_wants_a_loader_is_refused: these tests are linked static");
         } else {
             assert!(matches!(program(&own), Err(ProgramError::Dynamic(_))));
         }

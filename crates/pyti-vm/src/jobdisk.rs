@@ -72,6 +72,11 @@ pub fn make(scratch: &Path, files: &[(PathBuf, String)]) -> Result<PathBuf, Disk
 mod tests {
     use super::*;
 
+    #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+    fn skipped(what: &str) {
+        eprintln!("\n!!! SKIPPED: {what}\n");
+    }
+
     #[test]
     fn a_disk_holds_its_files_and_has_the_size_of_all() {
         let scratch = tempfile::tempdir().unwrap();
@@ -86,7 +91,7 @@ mod tests {
                 assert_eq!(head[1024..1028], 0xE0F5_E1E2_u32.to_le_bytes());
             }
             Err(DiskError::Program) => {
-                eprintln!("\n!!! SKIPPED: a_disk_holds_its_files: there is no mkfs.erofs here\n");
+                skipped("a_disk_holds_its_files: there is no mkfs.erofs here");
             }
             Err(error) => panic!("{error}"),
         }

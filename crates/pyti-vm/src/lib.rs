@@ -8,6 +8,7 @@ pub mod accelerator;
 pub mod calibrate;
 pub mod control;
 pub mod cpio;
+pub mod doctor;
 pub mod frame;
 pub mod guest;
 pub mod image;

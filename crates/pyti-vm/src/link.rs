@@ -339,7 +339,7 @@ impl Shared {
             }
             // one that was closed here, while more was on the way
             None if stream == AGENT
-                || (stream % 2 == 0 && stream <= self.last_lens.load(Ordering::Acquire)) =>
+                || (stream.is_multiple_of(2) && stream <= self.last_lens.load(Ordering::Acquire)) =>
             {
                 Ok(())
             }
@@ -383,7 +383,7 @@ impl Shared {
 
     fn lens(self: &Arc<Self>, stream: u32) -> Result<(), &'static str> {
         let last = self.last_lens.swap(stream, Ordering::AcqRel);
-        if stream % 2 != 0 || stream <= last {
+        if !stream.is_multiple_of(2) || stream <= last {
             return Err("it opened a stream out of turn");
         }
         if lock(&self.streams).len() > CONNECTIONS {
@@ -545,7 +545,7 @@ mod tests {
         let held = take.recv_timeout(SOON).unwrap();
         // nobody reads the other side of `held`
         for _ in 0..400 {
-            frame::write(&mut guest, 2, &[7; frame::MOST]).unwrap();
+            frame::write(&mut guest, 2, &vec![7; frame::MOST]).unwrap();
         }
         tell(
             &mut guest,
@@ -572,7 +572,7 @@ mod tests {
             while asked.is_none() || !ended {
                 match frame::read(&mut guest).unwrap().unwrap() {
                     Frame::Data(CONTROL, bytes) => {
-                        asked = Some(serde_json::from_slice::<Asked>(&bytes).unwrap())
+                        asked = Some(serde_json::from_slice::<Asked>(&bytes).unwrap());
                     }
                     Frame::Data(3, bytes) => got.extend(bytes),
                     Frame::End(3) => ended = true,

@@ -23,7 +23,7 @@ const OVERHEAD: u64 = 768 << 20;
 /// Kept of the beginning and of the end of a console, bytes.
 const CONSOLE: usize = 32 << 10;
 /// How long QEMU may take to answer.
-const QMP_PATIENCE: Duration = Duration::from_secs(60);
+const QMP_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why there is no guest.
 #[derive(Debug, thiserror::Error)]
@@ -448,7 +448,7 @@ mod tests {
         assert_eq!(kept.len(), CONSOLE * 2);
         assert!(kept.starts_with(b"begin") && kept.ends_with(b"end"));
         let mut short = Console::default();
-        short.add(&[b'a'; CONSOLE]);
+        short.add(&vec![b'a'; CONSOLE]);
         short.add(b"bc");
         assert_eq!(short.kept().len(), CONSOLE + 2);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ const SHARE: f64 = 0.75;
 /// How long a native guest may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// And an emulated one, on a machine that has other work.
-const EMULATED: Duration = Duration::from_secs(240);
+const EMULATED: Duration = Duration::from_mins(4);
 
 /// Why no job can be opened in a guest.
 #[derive(Debug, thiserror::Error)]
@@ -361,6 +362,8 @@ fn initramfs_of(folder: &Path, program: &[u8], image: &Image) -> Result<PathBuf,
         }
         let mut new = tempfile::NamedTempFile::new_in(folder)?;
         io::Write::write_all(&mut new, &bytes)?;
+        // the process of QEMU is an ordinary user
+        new.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         new.persist(&place).map_err(|error| error.error)?;
     }
     Ok(place)

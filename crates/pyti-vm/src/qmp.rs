@@ -228,7 +228,7 @@ fn ended(event: &str, value: &Value) -> Option<GuestEnd> {
     let reason = value.pointer("/data/reason").and_then(Value::as_str);
     match (event, reason) {
         ("GUEST_PANICKED", _) | ("SHUTDOWN", Some("guest-panic")) => Some(GuestEnd::Panic),
-        ("SHUTDOWN", Some("guest-reset")) | ("RESET", Some("guest-reset")) => Some(GuestEnd::Reboot),
+        ("SHUTDOWN" | "RESET", Some("guest-reset")) => Some(GuestEnd::Reboot),
         ("SHUTDOWN", Some("guest-shutdown")) => Some(GuestEnd::Shutdown),
         _ => None,
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyti_box::protocol::{CACHE, UV};
+use pyti_box::protocol::CACHE;
 use pyti_model::effect::Limits;
 use pyti_model::image::Guest;
 use pyti_model::plan::{Interpreter, Isolation, Plan};
@@ -24,8 +24,6 @@ use crate::worker::Worker;
 pub struct MachineOptions {
     /// Emulation is refused.
     pub require_kvm: bool,
-    /// Where libvirt is spoken with.
-    pub connect: Option<String>,
 }
 
 /// An open box.
@@ -185,7 +183,9 @@ impl Worker {
                 Ok((Boxed::Sandbox(job), None))
             }
             Isolation::Vm => self.open_guest(plan, stage, files, image, say).await,
-            Isolation::Libvirt => Err(JobError::Prepare("libvirt is not wired to jobs".to_owned())),
+            Isolation::Libvirt => Err(JobError::Prepare(
+                "no job is run by libvirt yet: use the isolation vm".to_owned(),
+            )),
         }
     }
 
@@ -237,7 +237,6 @@ impl Worker {
             there: Mutex::new(there),
             patience: opened.patience,
         };
-        debug_assert!(UV.starts_with('/'));
         Ok((Boxed::Vm(Box::new(opened)), Some(Arc::new(carrier))))
     }
 

@@ -140,8 +140,6 @@ pub(crate) enum IsolationName {
     Sandbox,
     /// The same in a virtual machine of QEMU's
     Vm,
-    /// The same in a virtual machine of libvirt's
-    Libvirt,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -158,7 +156,7 @@ pub(crate) struct RunArgs {
     /// An interpreter: 3.13, 3.13t, pypy3.10 or a path; several give one run each
     #[arg(short, long, value_name = "VERSION")]
     pub(crate) python: Vec<String>,
-    /// How it is shut in: sandbox, vm (QEMU) or libvirt
+    /// How it is shut in: sandbox or vm (QEMU)
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) isolation: Option<IsolationName>,
     /// An image in the place of this machine's system (`pyti image build`); its interpreter is used
@@ -167,9 +165,6 @@ pub(crate) struct RunArgs {
     /// Refuse a virtual machine that is only emulated
     #[arg(long)]
     pub(crate) require_kvm: bool,
-    /// Where libvirt is spoken with: qemu:///session
-    #[arg(long, value_name = "URI")]
-    pub(crate) connect: Option<String>,
     /// Only this kind of file
     #[arg(long, value_enum)]
     pub(crate) only: Option<Only>,

@@ -4,7 +4,12 @@ use crate::output::{Look, print};
 
 /// Runs the real recipe step by step and says which step fails first.
 pub(crate) fn doctor(look: &Look) -> anyhow::Result<u8> {
-    let findings = pyti_sandbox::doctor();
+    let mut findings = pyti_sandbox::doctor();
+    let folders = pyti_worker::folders::Folders::find(&crate::run::env)?;
+    findings.extend(pyti_vm::doctor::doctor(
+        &folders.machines()?,
+        &std::env::current_exe()?,
+    ));
     let mut text = String::new();
     let (good, bad, weak) = if look.report.ascii {
         ("ok", "FAILS", "absent")

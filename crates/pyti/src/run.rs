@@ -57,7 +57,6 @@ async fn run_all(args: RunArgs, look: &Look) -> anyhow::Result<u8> {
     let session = Arc::new(Session::open(&config, folders, args.offline, args.quiet, showing, look).await?);
     session.worker.use_machines(pyti_worker::MachineOptions {
         require_kvm: args.require_kvm,
-        connect: args.connect.clone(),
     });
     let mut finished = session.all(pieces.clone()).await?;
     if args.against.is_some() || args.twice {
@@ -115,7 +114,6 @@ pub(crate) fn isolation(args: &RunArgs) -> Isolation {
     match args.isolation {
         None | Some(IsolationName::Sandbox) => Isolation::Sandbox,
         Some(IsolationName::Vm) => Isolation::Vm,
-        Some(IsolationName::Libvirt) => Isolation::Libvirt,
     }
 }
 

@@ -135,7 +135,7 @@ fn set_up_and_run(kvm: &File, rounds: u32, most: Duration) -> Result<Ran, (&'sta
     // SAFETY: each request gets what it wants, alive until the call is over; descriptors that come are owned at once
     unsafe {
         let ask = |fd: i32, request: u32, argument: u64, step: &'static str| {
-            let answer = libc::ioctl(fd, request as _, argument);
+            let answer = libc::ioctl(fd, libc::Ioctl::from(request), argument);
             if answer < 0 {
                 Err((step, io::Error::last_os_error()))
             } else {
@@ -208,7 +208,7 @@ fn set_up_and_run(kvm: &File, rounds: u32, most: Duration) -> Result<Ran, (&'sta
         )?;
         let alarm = Alarm::start(most, shared.0.cast()).map_err(|e| ("setting an alarm", e))?;
         let began = Instant::now();
-        let answer = libc::ioctl(cpu.as_raw_fd(), KVM_RUN as _, 0);
+        let answer = libc::ioctl(cpu.as_raw_fd(), libc::Ioctl::from(KVM_RUN), 0);
         let took = began.elapsed();
         let interrupted = answer < 0;
         let error = io::Error::last_os_error();
@@ -238,11 +238,12 @@ unsafe fn fill(memory: *mut u8, rounds: u32) {
     // mov ecx, N; 1: dec ecx; jnz 1b; hlt
     let mut code = [0xB9, 0, 0, 0, 0, 0xFF, 0xC9, 0x75, 0xFC, 0xF4];
     code[1..5].copy_from_slice(&rounds.to_le_bytes());
-    // SAFETY: all places lie within the 64 KiB that the caller mapped, and are aligned
+    // SAFETY: all places lie within the 64 KiB that the caller mapped
     unsafe {
-        memory.add(0x1000).cast::<u64>().write(0x2003);
-        memory.add(0x2000).cast::<u64>().write(0x3003);
-        memory.add(0x3000).cast::<u64>().write(0x83);
+        for (place, entry) in [(0x1000, 0x2003u64), (0x2000, 0x3003), (0x3000, 0x83)] {
+            let bytes = entry.to_le_bytes();
+            ptr::copy_nonoverlapping(bytes.as_ptr(), memory.add(place), bytes.len());
+        }
         ptr::copy_nonoverlapping(code.as_ptr(), memory.add(0x8000), code.len());
     }
 }

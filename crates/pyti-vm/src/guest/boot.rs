@@ -128,9 +128,7 @@ fn load_modules() {
     let order = fs::read_to_string(Path::new(MODULES).join("order")).unwrap_or_default();
     for name in order.lines() {
         let path = Path::new(MODULES).join(format!("{name}.ko"));
-        let loaded = File::open(&path)
-            .map_err(io::Error::from)
-            .and_then(|file| Ok(rustix::system::finit_module(file, c"", 0)?));
+        let loaded = File::open(&path).and_then(|file| Ok(rustix::system::finit_module(file, c"", 0)?));
         if let Err(error) = loaded {
             say(&format!("pyti: module {name}: {error}"));
         }

@@ -150,7 +150,8 @@ impl Guest {
 
     fn act(self: &Arc<Self>, what: Ask) -> Result<Tell, Step> {
         match what {
-            Ask::Ping => Ok(Tell::Done),
+            // a file was taken before this
+            Ask::Ping | Ask::File { .. } => Ok(Tell::Done),
             Ask::Calibrate { ms } => Ok(Tell::Rounds {
                 per_ms: calibrate::rounds_per_ms(Duration::from_millis(u64::from(ms.min(5000)))),
             }),
@@ -175,7 +176,6 @@ impl Guest {
                     modules: modules().difference(&before).take(32).cloned().collect(),
                 })
             }
-            Ask::File { .. } => Ok(Tell::Done),
         }
     }
 
@@ -319,8 +319,12 @@ fn prepare(unix_ns: u64, entropy: &[u8]) -> Result<(), Step> {
     let random = File::options().write(true).open("/dev/urandom").at("reseeding")?;
     // SAFETY: the first request reads the pool that lives here, with its size; the second has no argument
     unsafe {
-        if libc::ioctl(random.as_raw_fd(), RNDADDENTROPY as _, &raw const pool) != 0
-            || libc::ioctl(random.as_raw_fd(), RNDRESEEDCRNG as _) != 0
+        if libc::ioctl(
+            random.as_raw_fd(),
+            libc::Ioctl::from(RNDADDENTROPY),
+            &raw const pool,
+        ) != 0
+            || libc::ioctl(random.as_raw_fd(), libc::Ioctl::from(RNDRESEEDCRNG)) != 0
         {
             return Err(Step {
                 step: "reseeding",
@@ -337,7 +341,7 @@ fn mount_job() -> Result<(), Step> {
     let device = boot::disk("job")?;
     let file = File::open(&device).at("opening the job's disk")?;
     // SAFETY: the request has no argument
-    if unsafe { libc::ioctl(file.as_raw_fd(), BLKFLSBUF as _, 0) } != 0 {
+    if unsafe { libc::ioctl(file.as_raw_fd(), libc::Ioctl::from(BLKFLSBUF), 0) } != 0 {
         return Err(io::Error::last_os_error()).at("forgetting the template's disk");
     }
     boot::mount_image(&device, Path::new(JOB)).at("mounting the job's disk")?;
