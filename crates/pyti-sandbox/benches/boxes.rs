@@ -70,6 +70,8 @@ fn main() -> Result<(), Failure> {
         layers_inodes: 100_000,
         memory_bytes: 2 << 30,
         store: None,
+        image: None,
+        devices: Vec::new(),
     };
     let has_bwrap = Plain::new("bwrap")
         .args(BWRAP)

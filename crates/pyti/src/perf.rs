@@ -169,9 +169,11 @@ async fn round(session: &Session<'_>, release: &mut Release, tests: bool) -> any
                 raw: Some(RawData::Test(test)),
                 ..
             } => read_tests(&mut sample, release, *test),
-            Event::Ended { task, result, .. }
-                if matches!(result, TaskResult::Failure | TaskResult::Exception) =>
-            {
+            Event::Ended {
+                task,
+                result: TaskResult::Failure | TaskResult::Exception,
+                ..
+            } => {
                 failed.get_or_insert(task);
             }
             _ => {}
@@ -189,8 +191,7 @@ async fn round(session: &Session<'_>, release: &mut Release, tests: bool) -> any
 }
 
 fn read_costs(sample: &mut Sample, release: &mut Release, costs: &Costs) {
-    let least = |times: &[f64]| times.iter().copied().min_by(f64::total_cmp);
-    sample.start_s = least(&costs.start_s);
+    sample.start_s = costs.start_s.iter().copied().min_by(f64::total_cmp);
     sample.import_s = costs.import_cost_s();
     #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
     let memory = costs.import_memory_bytes as f64;
