@@ -112,6 +112,10 @@ fn code(jobs: &[JobView], interrupted: bool) -> u8 {
         .map(|result| (result.status, result.verdict))
         .collect();
     let none = jobs.iter().any(|job| job.ended && job.result.is_none());
+    // what has not ended is no finding yet
+    if statuses.is_empty() && !none && !interrupted {
+        return 0;
+    }
     pyti_judge::exit_code(&statuses, interrupted, none)
 }
 
