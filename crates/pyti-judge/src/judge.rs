@@ -178,6 +178,9 @@ fn claim(job: &JobRecord, steps: &[Step], reasons: &mut Vec<Reason>) -> Status {
     let alone = job.plan.as_ref().is_some_and(|plan| plan.companion.is_none());
     if end(Role::Test) == End::NotRun && skipped("test") {
         reasons.push(Reason::new(ReasonCode::Policy, "the tests were left out by who asked").in_task("test"));
+    } else if let Some(why) = overridden(job).filter(|_| end(Role::Test) == End::NotRun) {
+        let detail = format!("an override leaves the tests out: {why}");
+        reasons.push(Reason::new(ReasonCode::Policy, detail).in_task("test"));
     } else if end(Role::Test) == End::NotRun && job.plan.as_ref().is_some_and(|plan| !plan.run_tests) {
         reasons.push(Reason::new(ReasonCode::Policy, "the tests run in the wheel's job").in_task("test"));
     } else if end(Role::Test) == End::NotRun && !side.is_empty() {
@@ -245,4 +248,9 @@ fn once(reasons: Vec<Reason>) -> Vec<Reason> {
         }
     }
     out
+}
+/// Why an override leaves the tests out, where one does.
+fn overridden(job: &JobRecord) -> Option<&str> {
+    let entry = job.plan.as_ref()?.overriding.as_ref()?;
+    entry.skip.as_deref()
 }

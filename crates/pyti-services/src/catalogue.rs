@@ -348,7 +348,11 @@ pub const ALL: &[Service] = &[
         files: &[],
         prepare: &[],
         serve: &["{program}", "-H", "127.0.0.1", "-p", "9000"],
-        own_env: &[("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")],
+        own_env: &[
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ],
         ready: Ready::Answers("GET / HTTP/1.0\r\n\r\n", "HTTP/1."),
         env: &[
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:9000"),

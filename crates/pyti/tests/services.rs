@@ -195,7 +195,7 @@ fn an_override_of_the_user_decides_and_a_mistake_in_it_is_told_with_its_line() {
     let skipped = run().code(0).object();
     assert_eq!(skipped["status"], "load");
     assert!(
-        detail(&skipped, "no_tests").contains("needs a printer"),
+        detail(&skipped, "policy").contains("needs a printer"),
         "{skipped:#}"
     );
     // of another version, it says nothing

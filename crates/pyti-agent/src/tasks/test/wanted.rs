@@ -57,9 +57,12 @@ pub(crate) fn lock_test(cx: &Cx<'_>) -> Ended {
     if let Some(why) = plan.overriding.as_ref().and_then(|entry| entry.skip.as_ref()) {
         job.because(
             cx,
-            Reason::new(ReasonCode::NoTests, format!("an override skips them: {why}")),
+            Reason::new(
+                ReasonCode::Policy,
+                format!("an override leaves the tests out: {why}"),
+            ),
         );
-        return Ok(Outcome::skipped("an override skips them"));
+        return Ok(Outcome::skipped("an override leaves the tests out"));
     }
     let frozen = plan.recipe.as_ref();
     let first = frozen.or_else(|| escalate::main_recipes(&inspection).into_iter().next());
