@@ -38,7 +38,7 @@ impl Noted {
         let until = Instant::now() + PATIENCE;
         let mut doomed = self.0.clone();
         while Instant::now() < until {
-            reap();
+            reap(&doomed);
             let seen = everybody();
             for pid in descendants(&seen, &doomed) {
                 if let Some(one) = seen.get(&pid) {
@@ -64,10 +64,12 @@ impl Noted {
     }
 }
 
-/// Takes leave of our own children; others' are the first process's, which does the same.
-fn reap() {
-    // the command has been waited for: nobody else's end is missed
-    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+/// Takes leave of those that are our own children; others' are the first process's, which does the same.
+fn reap(doomed: &BTreeMap<i32, u64>) {
+    for pid in doomed.keys().filter_map(|pid| Pid::from_raw(*pid)) {
+        // who is no child of ours, or lives still, is none of this
+        let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+    }
 }
 
 fn everybody() -> BTreeMap<i32, Seen> {
@@ -163,7 +165,8 @@ mod tests {
         noted.end();
         let left = everybody();
         assert!(left.get(&child).is_none_or(|s| s.zombie || s.began != began));
-        assert!(!doomed.wait().unwrap().success());
+        assert!(!left.contains_key(&pid), "it has been waited for");
+        assert!(doomed.try_wait().is_err(), "by us");
         assert!(spared.try_wait().unwrap().is_none(), "nobody noted it");
         spared.kill().unwrap();
         spared.wait().unwrap();
