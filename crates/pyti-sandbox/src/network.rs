@@ -20,6 +20,7 @@ use pyti_model::trace::{Act, Conversation, Count, Deed, Endpoint, Result as Came
 use pyti_sink::{Handle, Simulation, Sink};
 
 use crate::dns;
+use crate::later::later;
 use crate::netlink::Netlink;
 use crate::packet::{self, Called};
 use crate::spec::Network;
@@ -444,6 +445,9 @@ impl Router {
     }
 
     fn finish(mut self) -> Heard {
+        // the kernel lets go of such a socket only after a grace period, which nobody has to wait for
+        let taps = std::mem::take(&mut self.taps);
+        later(move || drop(taps));
         let report = match self.answers {
             Answers::Simulated(sink) => Some(sink.finish()),
             Answers::Silent { .. } => None,
