@@ -59,7 +59,8 @@ const WORKLOADS: &[Workload] = &[
             "/opt/tools/bin/uv pip install -q --offline --no-index --no-deps --link-mode copy --python /usr/bin/python3 \
              --target /home/dev/venv /home/dev/wheels/*.whl",
         ],
-        ordinary: true,
+        // what pip does, done in a tenth of the time: told beside, not twice in the mean
+        ordinary: false,
         form: "opens",
     },
     Workload {
