@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{bench, say};
+use crate::{bench, cargo, say};
 
 /// Builds it for this machine's own target, where nothing has to be installed for that, and copies it to where `pyti` looks
 /// for it: beside the programs of both profiles.
@@ -39,4 +39,25 @@ pub(crate) fn build() -> Result<PathBuf> {
         }
     }
     Ok(to)
+}
+
+/// What tests with real guests need: the program, and an image, which is built once below the target folder.
+pub(crate) fn machines() -> Result<Vec<(&'static str, PathBuf)>> {
+    let program = build()?;
+    let release = bench::target_folder()?;
+    let data = release.with_file_name("test-data");
+    let images = data.join("images");
+    if !images.join("names/default").is_file() {
+        cargo(&["build", "-p", "pyti"])?;
+        say("building an image for tests with virtual machines");
+        let status = Command::new(release.with_file_name("debug").join("pyti"))
+            .args(["image", "build", "default"])
+            .env("PYTI_DATA_DIR", &data)
+            .status()
+            .context("cannot start pyti")?;
+        if !status.success() {
+            bail!("pyti image build ended with {status}");
+        }
+    }
+    Ok(vec![("PYTI_GUEST", program), ("PYTI_TEST_IMAGES", images)])
 }

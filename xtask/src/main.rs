@@ -104,7 +104,8 @@ fn test(yes: bool, all: bool, filter: Option<&str>) -> Result<()> {
     if let Some(filter) = filter {
         arguments.push(filter);
     }
-    cargo_with(&arguments, all)?;
+    let machines = if all { guest::machines()? } else { Vec::new() };
+    cargo_with(&arguments, all, &machines)?;
     if filter.is_some() {
         return Ok(());
     }
@@ -155,14 +156,15 @@ fn program(wanted: Option<&Path>) -> Result<PathBuf> {
 
 /// Runs cargo on the workspace.
 fn cargo(arguments: &[&str]) -> Result<()> {
-    cargo_with(arguments, false)
+    cargo_with(arguments, false, &[])
 }
 
-/// The same; `all`: tests that take long are not skipped.
-fn cargo_with(arguments: &[&str], all: bool) -> Result<()> {
+/// The same; `all`: tests that take long are not skipped. `environment`: variables besides.
+fn cargo_with(arguments: &[&str], all: bool, environment: &[(&str, PathBuf)]) -> Result<()> {
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     say(&format!("$ cargo {}", arguments.join(" ")));
     let mut command = Command::new(program);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     if all {
         command.env("PYTI_TEST_ALL", "1");
     }

@@ -357,6 +357,12 @@ impl Machine {
                 detail: Foreign::default(),
             });
         }
+        // a kernel that panics reboots, and without a device for it QEMU sees no more than that
+        let end = if end == GuestEnd::Reboot && attempts.iter().any(|a| a.what == "panic") {
+            GuestEnd::Panic
+        } else {
+            end
+        };
         let kept = console.kept();
         Guest {
             accelerator: self.accelerator,

@@ -145,9 +145,10 @@ pub struct Descriptors {
 }
 
 impl Machine {
-    /// The kernel's own command line.
+    /// The kernel's own command line. A microvm has nothing that resets it but a fault within a fault (`reboot=t`).
     pub fn kernel_line(&self) -> String {
-        let mut line = "console=ttyS0 panic=-1 quiet nokaslr no_timer_check cryptomgr.notests".to_owned();
+        let mut line =
+            "console=ttyS0 panic=-1 reboot=t quiet nokaslr no_timer_check cryptomgr.notests".to_owned();
         if self.accelerator == Accelerator::Tcg {
             // without it the kernel waits for a clock that is not there; under KVM it has one
             line.push_str(&format!(
