@@ -101,6 +101,9 @@ pub(crate) fn say_error(error: &anyhow::Error) {
 }
 
 fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<pyti_vm::open::OpenError>() {
+        return error.hint();
+    }
     if let Some(error) = cause.downcast_ref::<LaunchError>() {
         return error.hint();
     }
