@@ -101,7 +101,7 @@ pub(crate) fn say_error(error: &anyhow::Error) {
 }
 
 fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
-    if let Some(error) = cause.downcast_ref::<pyti_vm::open::OpenError>() {
+    if let Some(JobError::Machine(error)) = cause.downcast_ref::<JobError>() {
         return error.hint();
     }
     if let Some(error) = cause.downcast_ref::<LaunchError>() {
