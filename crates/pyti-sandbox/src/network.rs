@@ -30,9 +30,9 @@ pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 pub(crate) const BOX: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 pub(crate) const ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, 2);
 pub(crate) const BOX_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, 0x15);
-/// Most different names and addresses that are listed: of a silent network, and of a simulated one, where more goes on.
-const CAP: usize = 512;
-const CAP_SIMULATED: usize = 4096;
+/// Most different names and addresses that are listed. A command may run its subject a dozen times, so it is far above what
+/// one run of anything honest asks for.
+const CAP: usize = 4096;
 /// Most hosts whose echoes are kept, and most bytes of each.
 const ECHOES: usize = 64;
 const ECHO_BYTES: usize = 64 << 10;
@@ -209,7 +209,6 @@ impl Joined {
         if sixth {
             taps.push(tap(libc::ETH_P_IPV6)?);
         }
-        let cap = if simulation.is_some() { CAP_SIMULATED } else { CAP };
         let answers = if let Some(simulation) = simulation {
             Answers::Simulated(Sink::start(simulation, began)?)
         } else {
@@ -226,7 +225,6 @@ impl Joined {
             names: BTreeMap::new(),
             addresses: BTreeMap::new(),
             echoes: BTreeMap::new(),
-            cap,
             dropped: 0,
         })
     }
@@ -273,7 +271,6 @@ struct Router {
     addresses: BTreeMap<Called, (u64, u64)>,
     /// What was carried by echo requests, of a simulated network.
     echoes: BTreeMap<IpAddr, Echo>,
-    cap: usize,
     dropped: u64,
 }
 
@@ -429,7 +426,7 @@ impl Router {
                     echo.total += carried.len() as u64;
                     echo.last_us = at;
                 }
-                let full = self.addresses.len() >= self.cap;
+                let full = self.addresses.len() >= CAP;
                 match self.addresses.get_mut(&called) {
                     Some((times, _)) => *times += 1,
                     None if full => self.dropped += 1,
