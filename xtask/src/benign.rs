@@ -168,7 +168,11 @@ impl Page {
         for (verdict, count) in &self.verdicts {
             let _ = writeln!(out, "| {verdict} | {count} |");
         }
-        out.push_str("\n| rule | found in | rate |\n|---|---|---|\n");
+        if self.rules.is_empty() {
+            out.push_str("\nNo rule found anything in any of them.\n");
+        } else {
+            out.push_str("\n| rule | found in | rate |\n|---|---|---|\n");
+        }
         for (rule, count) in &self.rules {
             let _ = writeln!(out, "| `{rule}` | {count} | {} % |", count * 100 / all);
         }
