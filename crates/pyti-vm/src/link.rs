@@ -138,6 +138,16 @@ impl Link {
 
     /// Asks and waits for the answer.
     pub fn ask(&self, what: Ask, patience: Duration) -> Result<Tell, LinkError> {
+        self.ask_and(what, patience, || Ok(()))
+    }
+
+    /// Asks, does something once the question is on its way, and waits for the answer.
+    fn ask_and(
+        &self,
+        what: Ask,
+        patience: Duration,
+        then: impl FnOnce() -> io::Result<()>,
+    ) -> Result<Tell, LinkError> {
         let asked = name(&what);
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = sync_channel(1);
@@ -148,6 +158,7 @@ impl Link {
             self.shared
                 .write(CONTROL, &control::bytes(&Asked { id, what }))
                 .map_err(|_| self.gone())
+                .and_then(|()| then().map_err(LinkError::File))
                 .and_then(|()| match receiver.recv_timeout(patience) {
                     Ok(Tell::Failed { step, text, .. }) => Err(LinkError::Failed { step, text }),
                     Ok(told) => Ok(told),
@@ -188,25 +199,27 @@ impl Link {
         let size = file.metadata().map_err(LinkError::File)?.len();
         let stream = self.shared.next_file.fetch_add(2, Ordering::Relaxed);
         let shared = Arc::clone(&self.shared);
-        let sending =
-            thread::Builder::new()
-                .name("file to guest".to_owned())
-                .spawn(move || -> io::Result<()> {
-                    let mut part = vec![0; frame::MOST];
-                    loop {
-                        match file.read(&mut part)? {
-                            0 => return shared.end(stream),
-                            read => shared.write(stream, &part[..read])?,
-                        }
-                    }
-                });
-        let sending = sending.map_err(LinkError::File)?;
+        let send = move || -> io::Result<()> {
+            let mut part = vec![0; frame::MOST];
+            loop {
+                match file.read(&mut part)? {
+                    0 => return shared.end(stream),
+                    read => shared.write(stream, &part[..read])?,
+                }
+            }
+        };
         let path = path.to_owned();
-        let done = self.order(Ask::File { stream, path, size }, patience);
-        if done.is_ok() {
-            let _ = sending.join();
+        // bytes of a stream that was not told of are dropped over there: the question goes first
+        let begin = || {
+            let sending = thread::Builder::new()
+                .name("file to guest".to_owned())
+                .spawn(send);
+            sending.map(drop)
+        };
+        match self.ask_and(Ask::File { stream, path, size }, patience, begin)? {
+            Tell::Done => Ok(()),
+            _ => Err(LinkError::Nonsense),
         }
-        done
     }
 
     /// How long nothing was heard of the guest.
@@ -574,8 +587,9 @@ mod tests {
                     Frame::Data(CONTROL, bytes) => {
                         asked = Some(serde_json::from_slice::<Asked>(&bytes).unwrap());
                     }
-                    Frame::Data(3, bytes) => got.extend(bytes),
-                    Frame::End(3) => ended = true,
+                    // never before the question: they would be dropped
+                    Frame::Data(3, bytes) if asked.is_some() => got.extend(bytes),
+                    Frame::End(3) if asked.is_some() => ended = true,
                     other => panic!("{other:?}"),
                 }
             }

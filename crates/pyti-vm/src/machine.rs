@@ -95,6 +95,7 @@ pub struct Machine {
     pub(crate) qmp: Qmp,
     console: Arc<Mutex<Console>>,
     accelerator: Accelerator,
+    killed: bool,
 }
 
 #[derive(Default)]
@@ -225,6 +226,7 @@ impl Machine {
             qmp,
             console: kept,
             accelerator: parts.accelerator,
+            killed: false,
         };
         Ok((machine, state))
     }
@@ -329,7 +331,7 @@ impl Machine {
         {
             thread::sleep(Duration::from_millis(10));
         }
-        let ended_itself = self.job.wait(Duration::ZERO);
+        let ended_itself = !self.killed && self.job.wait(Duration::ZERO);
         let end = match self.qmp.end() {
             Some(end) => end,
             None if ended_itself => GuestEnd::Lost,
@@ -375,6 +377,7 @@ impl Machine {
 
     /// Ends the process of QEMU, now.
     pub fn kill(&mut self) {
+        self.killed = true;
         self.link.close("the host has ended it");
         self.job.kill();
     }

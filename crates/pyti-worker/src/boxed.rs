@@ -119,16 +119,19 @@ impl Boxed {
 impl Carrier {
     /// Puts those into the guest that are not there yet; each is a path below [`CACHE`].
     pub(crate) fn deliver<'a>(&self, paths: impl Iterator<Item = &'a str>) -> Result<(), String> {
+        // one after the other: who asks for a file that is on its way waits until it is there
+        let mut there = lock(&self.there);
         for path in paths {
             let Some(below) = path.strip_prefix(CACHE).map(|rest| rest.trim_start_matches('/')) else {
                 continue;
             };
-            if !lock(&self.there).insert(below.to_owned()) {
+            if there.contains(below) {
                 continue;
             }
             self.link
                 .deliver(&self.files.join(below), below, self.patience)
                 .map_err(|error| pyti_model::with_causes(&error))?;
+            there.insert(below.to_owned());
         }
         Ok(())
     }

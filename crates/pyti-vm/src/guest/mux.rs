@@ -87,7 +87,14 @@ impl Mux {
     }
 
     /// Joins a stream to a socket, both ways.
-    pub(crate) fn join<S: Socket>(self: &Arc<Self>, stream: u32, socket: S) -> io::Result<()> {
+    ///
+    /// `announce` tells the host of it: after this side can take what comes, and before anything goes.
+    pub(crate) fn join<S: Socket>(
+        self: &Arc<Self>,
+        stream: u32,
+        socket: S,
+        announce: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let (sender, receiver) = sync_channel::<Vec<u8>>(WAITING);
         self.take(stream, sender);
         let mut into = socket.again()?;
@@ -99,6 +106,7 @@ impl Mux {
             }
             into.no_more();
         })?;
+        announce()?;
         let (mux, mut from) = (Arc::clone(self), socket);
         thread::Builder::new().spawn(move || {
             let mut part = vec![0; frame::MOST];

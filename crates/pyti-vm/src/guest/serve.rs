@@ -233,7 +233,7 @@ impl Guest {
             }
         })?;
         let channel = job.channel().at("opening the job")?;
-        self.mux.join(AGENT, channel).at("opening the job")?;
+        self.mux.join(AGENT, channel, || Ok(())).at("opening the job")?;
         if let Some(listener) = job.take_lens() {
             let guest = Arc::clone(self);
             thread::Builder::new()
@@ -253,10 +253,10 @@ impl Guest {
         for stream in listener.incoming().flatten() {
             let number = self.next_lens.fetch_add(2, Ordering::Relaxed);
             let _ = stream.set_nodelay(true);
-            if self.mux.tell(0, Tell::Lens { stream: number }).is_err() {
-                return;
+            let announce = || self.mux.tell(0, Tell::Lens { stream: number });
+            if self.mux.join(number, stream, announce).is_err() {
+                self.mux.ended(number);
             }
-            let _ = self.mux.join(number, stream);
         }
     }
 
