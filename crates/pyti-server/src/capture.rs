@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pyti_dispatch::{Job, JobStore as _, Message, State, Wait};
-use pyti_model::Digest;
-use pyti_store::{Class, FileInfo, StoreError};
+use pyti_model::{Digest, FileKind};
+use pyti_store::{Class, File, FileInfo, StoreError};
 use tokio::task::JoinSet;
 
 use crate::controller::Controller;
@@ -117,6 +117,21 @@ async fn capture(controller: &Controller, file: &Digest, jobs: &[Job]) -> Result
     if known.captured.is_none() {
         store_file(controller, &known.info).await?;
     }
+    let version = known.version_id;
+    let others = controller
+        .ask(move |store| store.files_of_version(version))
+        .await
+        .map_err(|error| error.to_string())?;
+    for other in beside(&known, &others) {
+        // without it the job still runs, and says what it misses
+        if let Err(why) = store_file(controller, &other.info).await {
+            tracing::warn!(
+                file = other.info.name,
+                why,
+                "what belongs to a job was not captured"
+            );
+        }
+    }
     let jobs: Vec<_> = jobs
         .iter()
         .filter(|job| job.state == State::Waiting(Wait::Capture))
@@ -131,6 +146,25 @@ async fn capture(controller: &Controller, file: &Digest, jobs: &[Job]) -> Result
         })
         .await
         .map_err(|error| error.to_string())
+}
+
+/// Files of the same release that a job needs and that are not stored yet: a wheel's tests are in its sdist, and the build of an
+/// sdist is compared with a wheel.
+fn beside<'a>(file: &File, others: &'a [File]) -> Vec<&'a File> {
+    let other_kind = others
+        .iter()
+        .filter(|other| other.info.kind != file.info.kind && !other.state.removed);
+    let lacking: Vec<_> = other_kind
+        .clone()
+        .filter(|other| other.captured.is_none())
+        .collect();
+    match file.info.kind {
+        FileKind::Wheel => lacking,
+        // one wheel is enough
+        FileKind::Folder => Vec::new(),
+        FileKind::Sdist if other_kind.clone().any(|other| other.captured.is_some()) => Vec::new(),
+        FileKind::Sdist => lacking.into_iter().take(1).collect(),
+    }
 }
 
 /// Fetches a file from the index and stores it; the bytes are those that its digest says.

@@ -213,9 +213,22 @@ pub(crate) async fn submit(
         files: made.files,
         ..Expansion::default()
     };
+    let files: Vec<Digest> = expansion.files.iter().map(|file| file.sha256.clone()).collect();
+    // a wheel's tests are in its sdist: neither job begins before both files are stored
+    let all_stored = controller
+        .ask(move |store| {
+            for sha256 in &files {
+                if !store.is_captured(sha256)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+        .await?;
     let mut shown = Vec::new();
     for (file, spec) in made.jobs {
-        let (job, hash, body) = job(controller, &file, &spec, priority).await?;
+        let (mut job, hash, body) = job(controller, &file, &spec, priority).await?;
+        job.captured &= all_stored;
         expansion.jobs.push(job);
         expansion.specs.push((hash, body));
         shown.push((file, spec.environment.interpreter));

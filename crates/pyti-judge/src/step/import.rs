@@ -9,6 +9,9 @@ use crate::cause;
 use crate::patterns::{Place, shorten};
 use crate::record::{JobRecord, TaskRecord};
 
+/// The signal that cannot be caught.
+const SIGKILL: i32 = 9;
+
 /// Whether a top-level module looks as if nobody had to import it: private by its underscore, tests, examples.
 fn is_optional(module: &str) -> bool {
     const BESIDE: &[&str] = &[
@@ -140,6 +143,10 @@ fn why_not_imported(job: &JobRecord, task: &TaskRecord, module: &ModuleImport) -
                 format!("{name}: exits with code {code}").as_str(),
             )]
         }
+        // the kernel ends whoever asks for more than the limit, and the probe outlives its child
+        ImportOutcome::Crashed { signal: SIGKILL } if limit_of(task).is_some() => {
+            limit_of(task).into_iter().collect()
+        }
         ImportOutcome::Crashed { signal } => {
             let from = task
                 .last_effects()
@@ -152,14 +159,18 @@ fn why_not_imported(job: &JobRecord, task: &TaskRecord, module: &ModuleImport) -
             vec![reason]
         }
         ImportOutcome::Killed => {
-            let limit = task
-                .last_effects()
-                .filter(|e| e.effect.limit.is_some())
-                .find_map(cause::death);
-            vec![limit.unwrap_or_else(|| Reason::new(ReasonCode::TimeLimit, module.module.clone()))]
+            let late = || Reason::new(ReasonCode::TimeLimit, module.module.clone());
+            vec![limit_of(task).unwrap_or_else(late)]
         }
         ImportOutcome::Raised { error } => raised(job, &name, error),
     }
+}
+
+/// The limit that a command of the task ran into.
+fn limit_of(task: &TaskRecord) -> Option<Reason> {
+    task.last_effects()
+        .filter(|e| e.effect.limit.is_some())
+        .find_map(cause::death)
 }
 
 fn raised(job: &JobRecord, module: &str, error: &PythonError) -> Vec<Reason> {

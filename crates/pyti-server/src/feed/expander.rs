@@ -248,6 +248,8 @@ async fn fill(
                 if !is_new && !next_generation(controller, &mut job).await? {
                     continue;
                 }
+                // it begins when what belongs to it is stored too, which the lane of captures sees to
+                job.captured = false;
                 if seen.insert(job.key.clone()) {
                     expansion.specs.push((hash, body));
                     expansion.jobs.push(job);
