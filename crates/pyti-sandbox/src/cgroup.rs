@@ -194,8 +194,8 @@ fn remove_with_boxes(folder: &Path) {
 
 /// Removes an empty group.
 fn remove(folder: &Path) {
-    // the last process may still be leaving
-    for _ in 0..50 {
+    // the last process may still be leaving, and one that held much takes its time
+    for _ in 0..300 {
         match fs::remove_dir(folder) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
                 std::thread::sleep(Duration::from_millis(10));
