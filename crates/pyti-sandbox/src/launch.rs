@@ -239,6 +239,8 @@ impl Job {
         }
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
         let _ = keeper.join();
+        // now and not when the job is dropped: whoever shares it may hold it until the program has ended
+        self.group = None;
     }
 }
 
