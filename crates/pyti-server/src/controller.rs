@@ -358,6 +358,14 @@ impl Controller {
         self.store.write_off(id, record).map(drop)
     }
 
+    /// Each feed, and what is wrong with it.
+    pub fn feed_troubles(&self) -> Vec<(String, Option<String>)> {
+        self.feeds
+            .as_ref()
+            .map(|feeds| feeds.troubles())
+            .unwrap_or_default()
+    }
+
     /// What the feeds are at.
     pub(crate) fn feeds(&self) -> Vec<pyti_command::feed::FeedView> {
         self.feeds.as_ref().map(|feeds| feeds.views()).unwrap_or_default()

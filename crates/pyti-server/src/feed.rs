@@ -8,7 +8,7 @@
 //! What is decided is decided in `pyti-feed`; here things are asked and written.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyti_command::feed::FeedView;
@@ -38,7 +38,15 @@ pub(crate) struct Feeds {
     hint: Notify,
     /// A file waits to be stored.
     to_store: Notify,
-    shown: Mutex<BTreeMap<&'static str, FeedView>>,
+    shown: Mutex<BTreeMap<&'static str, Shown>>,
+}
+
+/// What people are shown of a feed.
+#[derive(Debug, Clone)]
+struct Shown {
+    view: FeedView,
+    /// Whether its state is a trouble.
+    troubled: bool,
 }
 
 impl Feeds {
@@ -59,29 +67,55 @@ impl Feeds {
         })
     }
 
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<&'static str, Shown>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What each feed is at.
     pub(crate) fn views(&self) -> Vec<FeedView> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.values().cloned().collect()
+        self.shown().values().map(|shown| shown.view.clone()).collect()
     }
 
-    /// Notes what a feed is at.
-    fn show(&self, name: &'static str, note: impl FnOnce(&mut FeedView)) {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let view = shown.entry(name).or_insert_with(|| FeedView {
-            name: name.to_owned(),
-            cursor: None,
-            state: "starting".to_owned(),
-            heard_ms: None,
+    /// Each feed, and what is wrong with it.
+    pub(crate) fn troubles(&self) -> Vec<(String, Option<String>)> {
+        let shown = self.shown();
+        shown
+            .values()
+            .map(|shown| {
+                let trouble = shown.troubled.then(|| shown.view.state.clone());
+                (shown.view.name.clone(), trouble)
+            })
+            .collect()
+    }
+
+    fn note(&self, name: &'static str, note: impl FnOnce(&mut Shown)) {
+        let mut all = self.shown();
+        let shown = all.entry(name).or_insert_with(|| Shown {
+            view: FeedView {
+                name: name.to_owned(),
+                cursor: None,
+                state: "starting".to_owned(),
+                heard_ms: None,
+            },
+            troubled: false,
         });
-        note(view);
+        note(shown);
     }
 
-    /// Notes that a feed answered.
+    /// Notes that a feed answered, and all is well.
     fn heard(&self, name: &'static str, state: impl Into<String>) {
-        self.show(name, |view| {
-            view.state = state.into();
-            view.heard_ms = Some(now_ms());
+        self.note(name, |shown| {
+            shown.view.state = state.into();
+            shown.view.heard_ms = Some(now_ms());
+            shown.troubled = false;
+        });
+    }
+
+    /// Notes what is wrong with a feed.
+    fn trouble(&self, name: &'static str, what: String) {
+        self.note(name, |shown| {
+            shown.view.state = what;
+            shown.troubled = true;
         });
     }
 }

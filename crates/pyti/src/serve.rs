@@ -6,11 +6,12 @@ mod log;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use pyti_server::{Controller, ServeConfig, ServerError};
 use pyti_store::StoreError;
+use pyti_web::FeedLag;
 use pyti_worker::folders::Folders;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -21,6 +22,9 @@ use crate::run::env;
 
 /// How long the local worker may take to give its jobs back.
 const GIVE_BACK: Duration = Duration::from_secs(30);
+
+/// How often the pages hear of the feeds.
+const FEEDS_TOLD: Duration = Duration::from_secs(5);
 
 /// `pyti serve`.
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<u8> {
@@ -94,7 +98,10 @@ async fn run(
     controller.start()?;
     let site = pages(controller, program)?;
     let served = pyti_server::serve(controller, Some(pyti_web::router(site.clone()))).await?;
-    let telling = tokio::spawn(tell_results(Arc::clone(controller), site.clone()));
+    let telling = [
+        tokio::spawn(tell_results(Arc::clone(controller), site.clone())),
+        tokio::spawn(tell_feeds(Arc::clone(controller), site.clone())),
+    ];
     for (address, tls) in served.addresses.iter().zip(&served.tls) {
         let scheme = if *tls { "https" } else { "http" };
         tracing::info!(%address, tls, "listening");
@@ -120,7 +127,9 @@ async fn run(
         site.close();
         controller.stop();
         served.ended().await;
-        telling.abort();
+        for task in telling {
+            task.abort();
+        }
     };
     tokio::select! {
         () = stopping => tracing::info!("stopped"),
@@ -167,6 +176,26 @@ async fn tell_results(controller: Arc<Controller>, site: pyti_web::Site) {
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
         }
+    }
+}
+
+/// Tells the pages how far behind the feeds are: as far as the oldest event that has not become jobs yet.
+async fn tell_feeds(controller: Arc<Controller>, site: pyti_web::Site) {
+    loop {
+        let troubles = controller.feed_troubles();
+        if !troubles.is_empty()
+            && let Ok((_, oldest)) = controller.ask(pyti_store::Store::feed_lag).await
+        {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let behind_s = oldest.map_or(0, |oldest| now.as_secs().saturating_sub(oldest / 1000));
+            let lags = troubles.into_iter().map(|(feed, trouble)| FeedLag {
+                feed,
+                behind_s,
+                trouble,
+            });
+            site.feeds(lags.collect());
+        }
+        tokio::time::sleep(FEEDS_TOLD).await;
     }
 }
 

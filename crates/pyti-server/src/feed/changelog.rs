@@ -23,6 +23,27 @@ pub(super) const SINCE: &str = "since";
 /// The serial up to which the root was compared.
 const COMPARED_TO: &str = "compared";
 
+/// What came of a round.
+struct Heard {
+    cursor: Cursor,
+    /// What the reader does, in words.
+    state: &'static str,
+    trouble: Option<String>,
+}
+
+impl Heard {
+    fn well(cursor: Cursor, state: &'static str) -> Self {
+        Self {
+            cursor,
+            state,
+            trouble: None,
+        }
+    }
+}
+
+const BY_CHANGELOG: &str = "following the changelog";
+const BY_ROOT: &str = "no changelog: comparing the root";
+
 /// Why a round came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
@@ -59,19 +80,20 @@ pub(super) async fn follow(controller: Arc<Controller>, feeds: Arc<Feeds>, place
             other => other,
         };
         match round {
-            Ok((cursor, state)) => {
+            Ok(heard) => {
                 failures = 0;
-                feeds.show(INDEX, |view| view.cursor = Some(cursor.to_string()));
-                feeds.heard(INDEX, state);
+                feeds.heard(INDEX, heard.state);
+                feeds.note(INDEX, |shown| shown.view.cursor = Some(heard.cursor.to_string()));
+                if let Some(trouble) = heard.trouble {
+                    feeds.trouble(INDEX, trouble);
+                }
                 feeds.told.notify_one();
             }
             Err(error) => {
                 failures += 1;
                 let why = pyti_model::with_causes(&error);
                 tracing::warn!(why, failures, "the index's feed gave nothing");
-                feeds.show(INDEX, |view| {
-                    view.state = format!("no answer {failures} times: {why}");
-                });
+                feeds.trouble(INDEX, format!("no answer {failures} times: {why}"));
             }
         }
         let due = Duration::from_secs(config.compare_every_s);
@@ -128,19 +150,19 @@ async fn start(controller: &Controller, newest: u64) -> Result<Cursor, RpcError>
 }
 
 /// One question to the changelog.
-async fn ask(controller: &Controller, index: &Index, places: &Places) -> Result<(Cursor, String), Failed> {
+async fn ask(controller: &Controller, index: &Index, places: &Places) -> Result<Heard, Failed> {
     let Some(cursor) = cursor(controller).await? else {
         let newest = index.last_serial(&places.changelog).await?;
-        return Ok((start(controller, newest).await?, "started".to_owned()));
+        return Ok(Heard::well(start(controller, newest).await?, BY_CHANGELOG));
     };
     let floor = floor(controller, FLOOR).await?;
     let changes = index.changes_since(&places.changelog, cursor.ask_after()).await?;
     let taken = cursor.take(floor, changes);
-    let mut state = "following the changelog".to_owned();
+    let mut trouble = None;
     for odd in &taken.odd {
         tracing::warn!(?odd, "the changelog is odd");
         if let Odd::Backwards { cursor, newest } = odd {
-            state = format!("the changelog went back: {newest} after {cursor}");
+            trouble = Some(format!("the changelog went back: {newest} after {cursor}"));
         }
     }
     let events = taken
@@ -156,7 +178,10 @@ async fn ask(controller: &Controller, index: &Index, places: &Places) -> Result<
     if new > 0 {
         tracing::info!(events = new, serial = taken.cursor.serial(), "uploads were told");
     }
-    Ok((taken.cursor, state))
+    Ok(Heard {
+        trouble,
+        ..Heard::well(taken.cursor, BY_CHANGELOG)
+    })
 }
 
 async fn floor(controller: &Controller, key: &'static str) -> Result<u64, RpcError> {
@@ -179,24 +204,29 @@ async fn by_root(
     index: &Index,
     places: &Places,
     etag: &mut Option<String>,
-) -> Result<(Cursor, String), Failed> {
-    let state = || "no changelog: comparing the root".to_owned();
+) -> Result<Heard, Failed> {
     let before = cursor(controller).await?;
     let asked = etag.clone().filter(|_| before.is_some());
     let Some(root) = index.root(&places.root, asked).await? else {
-        return Ok((before.unwrap_or(Cursor::starting(0)), state()));
+        return Ok(Heard::well(before.unwrap_or(Cursor::starting(0)), BY_ROOT));
     };
     etag.clone_from(&root.etag);
     let newest = root.projects.iter().filter_map(|(_, serial)| *serial).max();
     let Some(newest) = newest.max(root.serial) else {
         let why = "this index tells nothing of uploads: it has no changelog, and its root no serials";
-        return Ok((before.unwrap_or(Cursor::starting(0)), why.to_owned()));
+        return Ok(Heard {
+            trouble: Some(why.to_owned()),
+            ..Heard::well(before.unwrap_or(Cursor::starting(0)), BY_ROOT)
+        });
     };
     let Some(before) = before else {
-        return Ok((start(controller, newest).await?, state()));
+        return Ok(Heard::well(start(controller, newest).await?, BY_ROOT));
     };
     store_compared(controller, &root.projects, before.serial(), u64::MAX, newest).await?;
-    Ok((Cursor::starting(newest.max(before.serial())), state()))
+    Ok(Heard::well(
+        Cursor::starting(newest.max(before.serial())),
+        BY_ROOT,
+    ))
 }
 
 /// Compares the root with what the changelog told since the last comparison.

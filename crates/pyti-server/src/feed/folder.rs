@@ -39,7 +39,7 @@ pub(super) async fn watch(controller: Arc<Controller>, feeds: Arc<Feeds>, path: 
                 }
                 feeds.heard(FOLDER, format!("{count} files there"));
             }
-            Ok(Err(error)) => feeds.show(FOLDER, |view| view.state = format!("cannot be read: {error}")),
+            Ok(Err(error)) => feeds.trouble(FOLDER, format!("cannot be read: {error}")),
             Err(_) => return,
         }
         let every = Duration::from_secs(feeds.config.folder_every_s.max(1));
