@@ -284,10 +284,9 @@ fn a_person_sits_before_a_terminal_of_the_box() {
     screen.expect("30 100");
     screen.expect("xterm");
     screen.resize(40, 120);
-    // the size goes its own way
-    std::thread::sleep(Duration::from_millis(300));
-    screen.types("stty size\r");
-    screen.expect("40 120");
+    // the size goes its own way, and takes its time
+    screen.types("until [ \"$(stty size)\" = '40 120' ]; do sleep 0.1; done; echo res''ized\r");
+    screen.expect("resized");
     // keys of control are for the shell in the box, not for us
     screen.types("sleep 1000\r");
     std::thread::sleep(Duration::from_millis(300));
